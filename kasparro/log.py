@@ -1,0 +1,86 @@
+"""Log lines: JSON for machines, plain text for a terminal; context fields on every line, secrets on none.
+
+Whoever knows a run, a source or a request binds it once, and every line logged inside carries it.
+"""
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TextIO
+
+from pythonjsonlogger.json import JsonFormatter
+
+_bound: ContextVar[dict[str, Any]] = ContextVar("kasparro_log_fields", default={})  # noqa: B039 - never mutated
+# What logging itself puts on a record; everything else is a field of ours.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# Shorter values are no secrets worth hiding, and hiding them would garble ordinary words.
+_MIN_SECRET_CHARACTERS = 6
+
+
+@contextmanager
+def bind(**fields: Any) -> Iterator[None]:
+    """Put `fields` on every line logged inside the block, by this thread."""
+    token = _bound.set({**_bound.get(), **fields})
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def configure(*, secrets: Iterable[str], stream: TextIO | None = None, text: bool | None = None) -> None:
+    """Send the service's lines to `stream` (stdout), as text where that is a terminal, else as JSON.
+
+    `secrets` are replaced wherever they would appear, tracebacks included.
+    """
+    stream = stream or sys.stdout
+    as_text = stream.isatty() if text is None else text
+    handler = logging.StreamHandler(stream)
+    inner: logging.Formatter = _TextFormatter() if as_text else _json_formatter()
+    handler.setFormatter(_Redacting(inner, [secret for secret in secrets if len(secret) >= _MIN_SECRET_CHARACTERS]))
+    handler.addFilter(_add_bound)
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    logging.getLogger("kasparro").setLevel(logging.INFO)
+
+
+def _add_bound(record: logging.LogRecord) -> bool:
+    for name, value in _bound.get().items():
+        if not hasattr(record, name):
+            setattr(record, name, value)
+    return True
+
+
+def _json_formatter() -> logging.Formatter:
+    return JsonFormatter(
+        "%(asctime)s %(levelname)s %(name)s %(message)s",
+        rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+        datefmt="%Y-%m-%dT%H:%M:%S%z",
+    )
+
+
+class _TextFormatter(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        first, newline, rest = super().format(record).partition("\n")
+        return first + "".join(f"  {name}={value}" for name, value in fields.items()) + newline + rest
+
+
+class _Redacting(logging.Formatter):
+    def __init__(self, inner: logging.Formatter, secrets: list[str]) -> None:
+        super().__init__()
+        self._inner = inner
+        self._secrets = secrets
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = self._inner.format(record)
+        for secret in self._secrets:
+            line = line.replace(secret, "***")
+        return line

@@ -1,0 +1,250 @@
+"""The values that every layer speaks: frozen, typed, with their units in their names.
+
+Nothing here does anything: the rules live in the stages and in the schema; these are what they pass on.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from attrs import field, frozen
+
+
+class RunStatus(StrEnum):
+    """What became of a run. Queued and running are live; every other status is final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    CRASHED = "crashed"
+    DEFERRED = "deferred"
+
+
+class Trigger(StrEnum):
+    """Who asked for a run."""
+
+    SCHEDULE = "schedule"
+    API = "api"
+    CLI = "cli"
+    CRON = "cron"
+    DEMO = "demo"
+    REPLAY = "replay"
+    BACKFILL = "backfill"
+
+
+@frozen(kw_only=True)
+class Quote:
+    """One normalised observation. Prices and values in US dollars, change in percent, supply in coins."""
+
+    observed_at: datetime
+    price_usd: Decimal
+    market_cap_usd: Decimal | None = None
+    volume_24h_usd: Decimal | None = None
+    change_24h_pct: Decimal | None = None
+    rank: int | None = None
+    circulating_supply: Decimal | None = None
+
+
+@frozen(kw_only=True)
+class Rejection:
+    """Why a record gave no quote. `expected` means that the source says this is normal."""
+
+    stage: str
+    code: str
+    field: str | None
+    message: str
+    expected: bool = False
+
+
+@frozen(kw_only=True)
+class Record:
+    """One raw item of a source, as the reader found it.
+
+    `fields` is the parsed item (JSON numbers as Decimal), `payload` the JSON text to keep. `defect` says what is
+    wrong with the record itself, when no field of it can be trusted (a ragged CSV row).
+    """
+
+    fields: Mapping[str, Any]
+    payload: str
+    defect: Rejection | None = None
+
+
+@frozen(kw_only=True)
+class Page:
+    """Records that were read together, and where reading stands after them.
+
+    `position` is a resume point only where the input cannot move (bytes of a file); `validators` prove later that
+    the input is still the same. `last` marks the page that completes its slice.
+    """
+
+    slice: str
+    records: Sequence[Record]
+    position: Mapping[str, Any] = field(factory=dict)
+    validators: Mapping[str, Any] = field(factory=dict)
+    constants: Mapping[str, str] = field(factory=dict)
+    last: bool = False
+
+
+@frozen(kw_only=True)
+class Normalised:
+    """A record after normalising: whose it is, and its quote or the reason there is none.
+
+    `content_hash` is 32 hex digits (128 bits) over the record, its external_id and the constants of its slice.
+    """
+
+    content_hash: str
+    payload: str
+    external_id: str | None
+    symbol: str | None
+    name: str | None
+    quote: Quote | None
+    rejection: Rejection | None
+
+
+@frozen(kw_only=True)
+class Checkpoint:
+    """How far one slice has been read; empty mappings and None for a slice never read."""
+
+    slice: str
+    position: Mapping[str, Any] = field(factory=dict)
+    watermark: datetime | None = None
+    validators: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class Counts:
+    """What happened to records: read = inserted + updated + unchanged + duplicate + rejected, always."""
+
+    read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    rejected_expected: int = 0
+    raw_inserted: int = 0
+    future_dated: int = 0
+
+    def plus(self, other: "Counts") -> "Counts":
+        """The sum, count by count."""
+        return Counts(
+            read=self.read + other.read,
+            inserted=self.inserted + other.inserted,
+            updated=self.updated + other.updated,
+            unchanged=self.unchanged + other.unchanged,
+            duplicate=self.duplicate + other.duplicate,
+            rejected=self.rejected + other.rejected,
+            rejected_expected=self.rejected_expected + other.rejected_expected,
+            raw_inserted=self.raw_inserted + other.raw_inserted,
+            future_dated=self.future_dated + other.future_dated,
+        )
+
+
+@frozen(kw_only=True)
+class Traffic:
+    """What a run asked of its upstream. `throttled` counts 429 answers; bytes are as received, decompressed."""
+
+    requests: int = 0
+    retries: int = 0
+    throttled: int = 0
+    throttled_seconds: float = 0.0
+    bytes_read: int = 0
+
+    def plus(self, other: "Traffic") -> "Traffic":
+        """The sum, count by count."""
+        return Traffic(
+            requests=self.requests + other.requests,
+            retries=self.retries + other.retries,
+            throttled=self.throttled + other.throttled,
+            throttled_seconds=self.throttled_seconds + other.throttled_seconds,
+            bytes_read=self.bytes_read + other.bytes_read,
+        )
+
+
+@frozen(kw_only=True)
+class Lease:
+    """The right to write for `key`, proven to Postgres by `epoch` in every batch."""
+
+    key: str
+    epoch: int
+    holder: str
+    run_id: int
+
+
+@frozen(kw_only=True)
+class Run:
+    """One run as the pipeline needs it. `started_at` is the database's clock."""
+
+    id: int
+    source: str
+    status: RunStatus
+    trigger: Trigger
+    started_at: datetime
+    resumed_from: int | None = None
+
+
+@frozen(kw_only=True)
+class RunResult:
+    """How a run ended, for whoever started it."""
+
+    run_id: int
+    source: str
+    status: RunStatus
+    counts: Counts
+    traffic: Traffic
+    seconds: float
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+@frozen(kw_only=True)
+class MatchListing:
+    """What matching knows of a listing."""
+
+    id: int
+    source: str
+    external_id: str
+    symbol: str
+    name: str
+    asset_id: int
+
+
+@frozen(kw_only=True)
+class Match:
+    """Where a listing belongs: the asset's slug and names, and how sure that is (0 to 1)."""
+
+    listing_id: int
+    slug: str
+    symbol: str
+    name: str
+    method: str
+    confidence: Decimal
+
+
+@frozen(kw_only=True)
+class SourceInfo:
+    """What the API needs to know of a configured source.
+
+    `interval_seconds` is the longest gap between two scheduled runs; `freshness_seconds` the age of the newest data
+    above which the source counts as stale (None: data age does not count, as for an archive).
+    """
+
+    name: str
+    enabled: bool
+    interval_seconds: float | None
+    freshness_seconds: float | None
+    monthly_requests: int | None
+    config_fingerprint: str
+
+
+@frozen(kw_only=True)
+class SchedulerState:
+    """Whether this process schedules runs, and whether its scheduler thread moved lately."""
+
+    enabled: bool
+    alive: bool
