@@ -1,0 +1,76 @@
+"""Checkpoints: how far each slice of a source has been read."""
+
+from datetime import datetime
+
+from psycopg.types.json import Jsonb
+
+from kasparro.model import Checkpoint
+from kasparro.store.db import Connection
+
+
+def find(conn: Connection, source: str, slice_name: str) -> Checkpoint:
+    """The checkpoint of a slice; an empty one where it was never read."""
+    row = conn.execute(
+        """
+        select position, watermark, validators
+        from checkpoints
+        where source = %(source)s
+        and slice = %(slice)s
+        """,
+        {"source": source, "slice": slice_name},
+    ).fetchone()
+    if row is None:
+        return Checkpoint(slice=slice_name)
+    position, watermark, validators = row
+    return Checkpoint(slice=slice_name, position=position, watermark=watermark, validators=validators)
+
+
+def advance(conn: Connection, source: str, checkpoint: Checkpoint, *, run_id: int) -> None:
+    """Move a slice's position and validators; its watermark never goes back."""
+    conn.execute(
+        """
+        insert into checkpoints (source, slice, position, watermark, validators, run_id)
+        values (%(source)s, %(slice)s, %(position)s, %(watermark)s, %(validators)s, %(run_id)s)
+        on conflict (source, slice) do update
+        set
+            position = excluded.position,
+            watermark = greatest(checkpoints.watermark, excluded.watermark),
+            validators = excluded.validators,
+            run_id = excluded.run_id,
+            updated_at = clock_timestamp()
+        where (checkpoints.position, checkpoints.validators) is distinct from (excluded.position, excluded.validators)
+        or excluded.watermark > checkpoints.watermark
+        or (checkpoints.watermark is null and excluded.watermark is not null)
+        """,
+        {
+            "source": source,
+            "slice": checkpoint.slice,
+            "position": Jsonb(dict(checkpoint.position)),
+            "watermark": checkpoint.watermark,
+            "validators": Jsonb(dict(checkpoint.validators)),
+            "run_id": run_id,
+        },
+    )
+
+
+def summary(conn: Connection, source: str) -> dict[str, object]:
+    """Where a source stands, for its run records: the newest slices by name, bounded, and how many there are."""
+    rows = conn.execute(
+        """
+        select slice, position - 'columns', watermark, count(*) over ()
+        from checkpoints
+        where source = %(source)s
+        order by updated_at desc, slice
+        limit 20
+        """,
+        {"source": source},
+    ).fetchall()
+    slices = {
+        slice_name: {"position": position, "watermark": _text(watermark)}
+        for slice_name, position, watermark, _ in sorted(rows)
+    }
+    return {"slices": rows[0][3] if rows else 0, "latest": slices}
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")

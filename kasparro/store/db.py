@@ -1,0 +1,141 @@
+"""Connections and transactions: the pool, transaction(), and psycopg's errors as ours, in this one place.
+
+The service must run behind PgBouncer in transaction mode: no session state, no start-up options, only
+`set local`; and no prepared statements when KASPARRO_PREPARE is off.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from kasparro import errors
+
+Row = tuple[Any, ...]
+Connection = psycopg.Connection[Row]
+
+# Seconds. A connection older than this is replaced: proxies in front of managed Postgres cut older ones.
+MAX_LIFETIME_SECONDS = 600.0
+# Seconds. An idle connection above min_size is closed after this, below the idle limits of such proxies.
+MAX_IDLE_SECONDS = 300.0
+# Seconds for one TCP connection attempt; without it a dead host hangs a thread for minutes.
+CONNECT_TIMEOUT_SECONDS = 5
+
+# What Postgres says when it cannot be reached or goes away; a later attempt may succeed.
+_UNAVAILABLE = (
+    pg.OperationalError,
+    pg.InterfaceError,
+    pg.AdminShutdown,
+    pg.CrashShutdown,
+    pg.CannotConnectNow,
+    pg.IdleInTransactionSessionTimeout,
+    PoolTimeout,
+)
+# The transaction lost a race and may simply be done again.
+_CONFLICT = (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation, pg.LockNotAvailable)
+
+
+class Database:
+    """A pool of connections to one database, which may become known only after the service listens.
+
+    `prepare` False turns off prepared statements, for PgBouncer before 1.22 in transaction mode.
+    """
+
+    def __init__(self, *, prepare: bool, max_size: int) -> None:
+        self._prepare = prepare
+        self._max_size = max_size
+        self._pool: ConnectionPool[Connection] | None = None
+
+    def open(self, dsn: str) -> None:
+        """Start filling the pool; does not wait for Postgres."""
+        pool: ConnectionPool[Connection] = ConnectionPool(
+            dsn,
+            connection_class=psycopg.Connection,
+            kwargs={
+                "autocommit": True,
+                "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+                "prepare_threshold": 5 if self._prepare else None,
+                "application_name": "kasparro",
+            },
+            min_size=1,
+            max_size=self._max_size,
+            max_lifetime=MAX_LIFETIME_SECONDS,
+            max_idle=MAX_IDLE_SECONDS,
+            open=False,
+            name="kasparro",
+        )
+        pool.open(wait=False)
+        self._pool = pool
+
+    def close(self) -> None:
+        """Close the pool and its connections; those lent out are closed when they come back."""
+        if self._pool is not None:
+            self._pool.close(timeout=2.0)
+
+    @contextmanager
+    def connection(self, *, timeout_seconds: float = 5.0) -> Iterator[Connection]:
+        """Lend an autocommit connection.
+
+        Raises DatabaseUnavailableError when none is to be had within `timeout_seconds`, and our errors for whatever
+        psycopg raises inside the block.
+        """
+        if self._pool is None:
+            raise errors.DatabaseUnavailableError("the database is still being started")
+        with translated(), self._pool.connection(timeout=timeout_seconds) as conn:
+            yield conn
+
+    @contextmanager
+    def transaction(self, *, timeout_seconds: float = 5.0) -> Iterator[Connection]:
+        """Lend a connection inside one transaction: committed at the end of the block, rolled back on any error."""
+        with self.connection(timeout_seconds=timeout_seconds) as conn, conn.transaction():
+            yield conn
+
+    def stats(self) -> dict[str, int]:
+        """The pool's own numbers (psycopg_pool's names)."""
+        return dict(self._pool.get_stats()) if self._pool is not None else {}
+
+
+@contextmanager
+def connect(dsn: str) -> Iterator[Connection]:
+    """A single autocommit connection outside the pool: for migrations and one-shot checks."""
+    with (
+        translated(),
+        psycopg.connect(
+            dsn,
+            autocommit=True,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            prepare_threshold=None,
+            application_name="kasparro",
+        ) as conn,
+    ):
+        yield conn
+
+
+def one(cursor: psycopg.Cursor[Row]) -> Row:
+    """The only row of a query that always gives one."""
+    row = cursor.fetchone()
+    if row is None:
+        raise errors.DatabaseError("a query that always gives a row gave none")
+    return row
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn psycopg's errors into ours; the message is Postgres' primary message, which holds no row values."""
+    try:
+        yield
+    except _CONFLICT as ex:
+        raise errors.ConflictError(_message(ex)) from ex
+    except _UNAVAILABLE as ex:
+        raise errors.DatabaseUnavailableError(_message(ex)) from ex
+    except psycopg.Error as ex:
+        raise errors.DatabaseError(_message(ex)) from ex
+
+
+def _message(ex: Exception) -> str:
+    if isinstance(ex, psycopg.Error) and ex.diag.message_primary:
+        return ex.diag.message_primary
+    return str(ex).strip().splitlines()[0] if str(ex).strip() else type(ex).__name__

@@ -1,0 +1,190 @@
+"""Listings: what each source calls a thing, and which asset it belongs to."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from kasparro.model import Match, MatchListing
+from kasparro.store.db import Connection
+
+
+def insert_staged(conn: Connection, *, source: str) -> None:
+    """Insert the batch's new listings in key order, each with an asset of its own until it is matched.
+
+    The symbol's row in symbols_to_match is written even where it exists: that makes a matching that is just taking it
+    off the list wait until these listings can be seen.
+    """
+    conn.execute(
+        """
+        with fresh as (
+            select distinct on (b.external_id) b.external_id, b.symbol, b.name, b.symbol_key
+            from batch b
+            where b.code is null
+            and not exists (
+                select from listings l where l.source = %(source)s and l.external_id = b.external_id
+            )
+            order by b.external_id, b.seq desc
+        ),
+        owned as (
+            insert into assets (slug, symbol, name)
+            select %(source)s || ':' || external_id, symbol, name
+            from fresh
+            order by external_id
+            returning id, slug
+        ),
+        noted as (
+            insert into symbols_to_match (source, symbol_key)
+            select distinct %(source)s, symbol_key
+            from fresh
+            order by symbol_key
+            on conflict (source, symbol_key) do update
+            set symbol_key = excluded.symbol_key
+        )
+        insert into listings (source, external_id, symbol, name, symbol_key, asset_id)
+        select %(source)s, f.external_id, f.symbol, f.name, f.symbol_key, o.id
+        from fresh f
+        join owned o on o.slug = %(source)s || ':' || f.external_id
+        order by f.external_id
+        """,
+        {"source": source},
+    )
+
+
+def rename_settled(conn: Connection, *, source: str, ceiling: datetime) -> None:
+    """Take over a new symbol or name, unless the record is older than what the listing already showed."""
+    conn.execute(
+        """
+        with newest as (
+            select distinct on (s.listing_id) s.listing_id, s.observed_at, s.symbol, s.name, s.symbol_key
+            from settled s
+            where s.wins
+            and s.observed_at <= %(ceiling)s
+            order by s.listing_id, s.observed_at desc
+        ),
+        changed as (
+            select n.*, l.symbol_key as old_symbol_key
+            from newest n
+            join listings l on l.id = n.listing_id
+            left join latest_quotes t on t.listing_id = n.listing_id
+            where (l.symbol, l.name) is distinct from (n.symbol, n.name)
+            and (t.observed_at is null or n.observed_at >= t.observed_at)
+        ),
+        noted as (
+            insert into symbols_to_match (source, symbol_key)
+            select %(source)s, symbol_key
+            from (select symbol_key from changed union select old_symbol_key from changed) keys
+            order by symbol_key
+            on conflict (source, symbol_key) do update
+            set symbol_key = excluded.symbol_key
+        )
+        update listings l
+        set symbol = c.symbol, name = c.name, symbol_key = c.symbol_key
+        from changed c
+        where l.id = c.listing_id
+        """,
+        {"source": source, "ceiling": ceiling},
+    )
+
+
+def lock_matching(conn: Connection) -> None:
+    """One matching at a time, until the transaction ends."""
+    # Any constant that nothing else locks; the digits of pi are easy to tell apart in pg_locks.
+    conn.execute("select pg_advisory_xact_lock(314159265)")
+
+
+def take_symbols(conn: Connection, *, limit: int) -> list[str]:
+    """Take symbol groups that changed off the list of what is to be matched, in order; empty when none is left."""
+    rows = conn.execute(
+        """
+        with taken as (
+            delete from symbols_to_match
+            where (source, symbol_key) in (
+                select source, symbol_key
+                from symbols_to_match
+                order by symbol_key, source
+                limit %(limit)s
+                for update
+            )
+            returning symbol_key
+        )
+        select distinct symbol_key
+        from taken
+        order by symbol_key
+        """,
+        {"limit": limit},
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def list_by_symbols(conn: Connection, symbol_keys: Sequence[str]) -> list[MatchListing]:
+    """Every listing of these symbol groups, of all sources, by source and external_id."""
+    rows = conn.execute(
+        """
+        select l.id, l.source, l.external_id, l.symbol, l.name, l.asset_id
+        from listings l
+        where l.symbol_key = any(%(symbol_keys)s)
+        order by l.source, l.external_id
+        """,
+        {"symbol_keys": list(symbol_keys)},
+    ).fetchall()
+    return [
+        MatchListing(id=id_, source=source, external_id=external_id, symbol=symbol, name=name, asset_id=asset_id)
+        for id_, source, external_id, symbol, name, asset_id in rows
+    ]
+
+
+def write_matches(conn: Connection, matches: Sequence[Match]) -> None:
+    """Give each listing its asset, making assets that are new and removing those that nothing belongs to any more."""
+    conn.execute(
+        """
+        create temporary table matched (
+            listing_id bigint not null,
+            slug text not null,
+            symbol text not null,
+            name text not null,
+            method text not null,
+            confidence numeric not null
+        ) on commit drop
+        """
+    )
+    with (
+        conn.cursor() as cursor,
+        cursor.copy("copy matched (listing_id, slug, symbol, name, method, confidence) from stdin") as copy,
+    ):
+        for match in matches:
+            copy.write_row((match.listing_id, match.slug, match.symbol, match.name, match.method, match.confidence))
+    conn.execute(
+        """
+        insert into assets (slug, symbol, name)
+        select distinct on (m.slug) m.slug, m.symbol, m.name
+        from matched m
+        order by m.slug, m.listing_id
+        on conflict (slug) do update
+        set symbol = excluded.symbol, name = excluded.name
+        where (assets.symbol, assets.name) is distinct from (excluded.symbol, excluded.name)
+        """
+    )
+    conn.execute(
+        """
+        create temporary table former on commit drop as
+        select distinct l.asset_id
+        from matched m
+        join listings l on l.id = m.listing_id
+        """
+    )
+    conn.execute(
+        """
+        update listings l
+        set asset_id = a.id, match_method = m.method, match_confidence = m.confidence
+        from matched m
+        join assets a on a.slug = m.slug
+        where l.id = m.listing_id
+        and (l.asset_id, l.match_method, l.match_confidence) is distinct from (a.id, m.method, m.confidence)
+        """
+    )
+    conn.execute(
+        """
+        delete from assets a
+        where a.id in (select asset_id from former)
+        and not exists (select from listings l where l.asset_id = a.id)
+        """
+    )

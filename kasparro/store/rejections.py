@@ -1,0 +1,43 @@
+"""Rejections: records that gave no quote, and why."""
+
+from kasparro.store.db import Connection
+
+
+def upsert_staged(conn: Connection, *, source: str, slice_name: str, run_id: int) -> None:
+    """Write the batch's rejections.
+
+    What the source expects has one row per listing and code, the rest one per raw record and code.
+    """
+    conn.execute(
+        """
+        insert into rejections (
+            source, slice, code, dedup_key, stage, field, message, external_id, content_hash, expected, run_id,
+            first_seen_at, last_seen_at
+        )
+        select distinct on (k.code, k.dedup_key)
+            %(source)s, %(slice)s, k.code, k.dedup_key, k.stage, k.field, k.message, k.external_id, k.content_hash,
+            k.expected, %(run_id)s, now(), now()
+        from (
+            select
+                b.*,
+                case
+                    when b.expected and b.external_id is not null then b.external_id
+                    else b.content_hash::text
+                end as dedup_key
+            from batch b
+            where b.code is not null
+        ) k
+        order by k.code, k.dedup_key, k.seq desc
+        on conflict (source, code, dedup_key) do update
+        set
+            attempts = rejections.attempts + 1,
+            content_hash = excluded.content_hash,
+            message = excluded.message,
+            run_id = excluded.run_id,
+            last_seen_at = excluded.last_seen_at,
+            resolved_at = null
+        where not rejections.expected
+        or rejections.resolved_at is not null
+        """,
+        {"source": source, "slice": slice_name, "run_id": run_id},
+    )

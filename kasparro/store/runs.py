@@ -1,0 +1,215 @@
+"""Runs: their life from queued to finished. A finished run is never written again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import asdict, fields_dict, frozen
+from psycopg.types.json import Jsonb
+
+from kasparro import __version__
+from kasparro.model import Counts, Lease, Run, RunStatus, Traffic, Trigger
+from kasparro.store import checkpoints, db
+from kasparro.store.db import Connection
+
+
+@frozen(kw_only=True)
+class NewRun:
+    """A run about to start."""
+
+    source: str
+    trigger: Trigger
+    config_fingerprint: str
+    epoch: int
+    holder: str
+
+
+def start(conn: Connection, new: NewRun) -> Run:
+    """Start the source's queued run, or one of its own where none is queued; linked to the run that it resumes."""
+    resumed_from = _find_interrupted(conn, new.source)
+    values = {
+        "source": new.source,
+        "trigger": new.trigger.value,
+        "code_version": __version__,
+        "config_fingerprint": new.config_fingerprint,
+        "epoch": new.epoch,
+        "holder": new.holder,
+        "resumed_from": resumed_from,
+        "checkpoint": Jsonb(checkpoints.summary(conn, new.source)),
+    }
+    row = conn.execute(
+        """
+        update runs
+        set
+            status = 'running', epoch = %(epoch)s, holder = %(holder)s, started_at = clock_timestamp(),
+            code_version = %(code_version)s, config_fingerprint = %(config_fingerprint)s,
+            resumed_from = %(resumed_from)s, checkpoint_before = %(checkpoint)s
+        where source = %(source)s
+        and slice = ''
+        and status = 'queued'
+        returning id, trigger, started_at
+        """,
+        values,
+    ).fetchone()
+    if row is None:
+        row = db.one(
+            conn.execute(
+                """
+                insert into runs (
+                    source, trigger, status, code_version, config_fingerprint, epoch, holder, started_at,
+                    resumed_from, checkpoint_before
+                )
+                values (
+                    %(source)s, %(trigger)s, 'running', %(code_version)s, %(config_fingerprint)s, %(epoch)s,
+                    %(holder)s, clock_timestamp(), %(resumed_from)s, %(checkpoint)s
+                )
+                returning id, trigger, started_at
+                """,
+                values,
+            )
+        )
+    id_, trigger, started_at = row
+    return Run(
+        id=id_,
+        source=new.source,
+        status=RunStatus.RUNNING,
+        trigger=Trigger(trigger),
+        started_at=started_at,
+        resumed_from=resumed_from,
+    )
+
+
+def count_up(conn: Connection, run_id: int, counts: Counts, traffic: Traffic, *, batches: int) -> None:
+    """Add what `batches` batches did to their run."""
+    conn.execute(
+        """
+        update runs
+        set
+            batches = batches + %(batches)s,
+            records_read = records_read + %(read)s,
+            inserted = inserted + %(inserted)s,
+            updated = updated + %(updated)s,
+            unchanged = unchanged + %(unchanged)s,
+            duplicate = duplicate + %(duplicate)s,
+            rejected = rejected + %(rejected)s,
+            rejected_expected = rejected_expected + %(rejected_expected)s,
+            raw_inserted = raw_inserted + %(raw_inserted)s,
+            future_dated = future_dated + %(future_dated)s,
+            requests = requests + %(requests)s,
+            retries = retries + %(retries)s,
+            throttled = throttled + %(throttled)s,
+            throttled_seconds = throttled_seconds + %(throttled_seconds)s,
+            bytes_read = bytes_read + %(bytes_read)s
+        where id = %(run_id)s
+        """,
+        {"run_id": run_id, "batches": batches, **asdict(counts), **asdict(traffic)},
+    )
+
+
+@frozen(kw_only=True)
+class Ending:
+    """How a run ended. `stage_seconds` maps stage names to time spent."""
+
+    status: RunStatus
+    stage_seconds: Mapping[str, float]
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+def finish(conn: Connection, lease: Lease, source: str, ending: Ending) -> float:
+    """Close a running run; how many seconds it took. Call it behind the fence."""
+    (seconds,) = db.one(
+        conn.execute(
+            """
+            update runs
+            set
+                status = %(status)s,
+                finished_at = clock_timestamp(),
+                checkpoint_after = %(checkpoint)s,
+                stage_seconds = %(stage_seconds)s,
+                error_code = %(error_code)s,
+                error_message = %(error_message)s
+            where id = %(run_id)s
+            and status = 'running'
+            and epoch = %(epoch)s
+            returning extract(epoch from finished_at - started_at)::double precision
+            """,
+            {
+                "run_id": lease.run_id,
+                "epoch": lease.epoch,
+                "status": ending.status.value,
+                "checkpoint": Jsonb(checkpoints.summary(conn, source)),
+                "stage_seconds": Jsonb({name: round(value, 3) for name, value in ending.stage_seconds.items()}),
+                "error_code": ending.error_code,
+                "error_message": ending.error_message,
+            },
+        )
+    )
+    return float(seconds)
+
+
+def close_crashed(conn: Connection, source: str, *, epoch: int) -> list[tuple[int, float]]:
+    """Close the run whose process died holding the lease at `epoch`, with its last committed position.
+
+    Gives (run id, seconds) of what was closed: one run or none. The lease row must be locked.
+    """
+    rows = conn.execute(
+        """
+        update runs
+        set
+            status = 'crashed',
+            finished_at = clock_timestamp(),
+            checkpoint_after = %(checkpoint)s,
+            error_code = 'crashed',
+            error_message = 'the process died, or slept past its lease'
+        where source = %(source)s
+        and status = 'running'
+        and epoch = %(epoch)s
+        returning id, extract(epoch from finished_at - started_at)::double precision
+        """,
+        {"source": source, "epoch": epoch, "checkpoint": Jsonb(checkpoints.summary(conn, source))},
+    ).fetchall()
+    return [(run_id, float(seconds)) for run_id, seconds in rows]
+
+
+def count_batches(conn: Connection, run_id: int) -> int:
+    """How many batches of a run are committed: what a batch asks that never heard whether its commit arrived."""
+    (batches,) = db.one(conn.execute("select batches from runs where id = %(id)s", {"id": run_id}))
+    return int(batches)
+
+
+def get_tallies(conn: Connection, run_id: int) -> tuple[Counts, Traffic]:
+    """What a run is counted for."""
+    row = db.one(
+        conn.execute(
+            """
+            select
+                records_read, inserted, updated, unchanged, duplicate, rejected, rejected_expected, raw_inserted,
+                future_dated, requests, retries, throttled, throttled_seconds, bytes_read
+            from runs
+            where id = %(id)s
+            """,
+            {"id": run_id},
+        )
+    )
+    names = (*fields_dict(Counts), *fields_dict(Traffic))
+    values = dict(zip(names, row, strict=True))
+    return (
+        Counts(**{name: values[name] for name in fields_dict(Counts)}),
+        Traffic(**{name: values[name] for name in fields_dict(Traffic)}),
+    )
+
+
+def _find_interrupted(conn: Connection, source: str) -> int | None:
+    """The source's last finished run, if it ended before its work did."""
+    row: tuple[Any, ...] | None = conn.execute(
+        """
+        select id, status
+        from runs
+        where source = %(source)s
+        and status not in ('queued', 'running')
+        order by id desc
+        limit 1
+        """,
+        {"source": source},
+    ).fetchone()
+    return row[0] if row is not None and row[1] in ("crashed", "interrupted") else None

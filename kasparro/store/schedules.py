@@ -1,0 +1,113 @@
+"""Schedules: when each source is due next, and how its last runs went."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from attrs import frozen
+
+from kasparro.store import db
+from kasparro.store.db import Connection
+
+
+@frozen(kw_only=True)
+class ScheduleState:
+    """A source's schedule row, locked, with the database's time of that moment."""
+
+    next_run_at: datetime | None
+    failures: int
+    now: datetime
+
+
+def ensure(conn: Connection, intervals: Mapping[str, float]) -> None:
+    """Make every source due: a new one at once, a known one within its interval (seconds) from now at the latest."""
+    conn.execute(
+        """
+        insert into schedules (source, next_run_at)
+        select s.source, clock_timestamp()
+        from unnest(%(sources)s::text[]) as s (source)
+        order by s.source
+        on conflict (source) do nothing
+        """,
+        {"sources": list(intervals)},
+    )
+    conn.execute(
+        """
+        update schedules e
+        set next_run_at = least(e.next_run_at, clock_timestamp() + s.seconds * interval '1 second')
+        from unnest(%(sources)s::text[], %(seconds)s::double precision[]) as s (source, seconds)
+        where e.source = s.source
+        and (e.next_run_at is null or e.next_run_at > clock_timestamp() + s.seconds * interval '1 second')
+        """,
+        {"sources": list(intervals), "seconds": list(intervals.values())},
+    )
+
+
+def list_due(conn: Connection, sources: Sequence[str]) -> list[str]:
+    """Which of `sources` are due or queued, and not being run by anybody right now; the longest due first."""
+    rows = conn.execute(
+        """
+        select s.source
+        from schedules s
+        left join leases l on l.key = s.source
+        where s.source = any(%(sources)s)
+        and (l.lease_until is null or l.lease_until < clock_timestamp())
+        and (
+            s.next_run_at <= clock_timestamp()
+            or exists (select from runs r where r.source = s.source and r.slice = '' and r.status = 'queued')
+        )
+        order by s.next_run_at, s.source
+        """,
+        {"sources": list(sources)},
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def lock(conn: Connection, source: str) -> ScheduleState:
+    """Lock a source's schedule row until the transaction ends, making it first where it is new."""
+    conn.execute(
+        "insert into schedules (source) values (%(source)s) on conflict (source) do nothing", {"source": source}
+    )
+    next_run_at, failures, now = db.one(
+        conn.execute(
+            """
+            select next_run_at, failures, clock_timestamp()
+            from schedules
+            where source = %(source)s
+            for update
+            """,
+            {"source": source},
+        )
+    )
+    return ScheduleState(next_run_at=next_run_at, failures=failures, now=now)
+
+
+def note_end(conn: Connection, source: str, *, status: str, failures: int, next_run_at: datetime | None) -> None:
+    """Write how a run ended and when the next one is due."""
+    conn.execute(
+        """
+        update schedules
+        set
+            next_run_at = %(next_run_at)s,
+            failures = %(failures)s,
+            last_run_at = clock_timestamp(),
+            last_status = %(status)s,
+            last_success_at = case
+                when %(status)s in ('succeeded', 'partial') then clock_timestamp()
+                else last_success_at
+            end,
+            last_failure_at = case
+                when %(status)s in ('failed', 'crashed') then clock_timestamp()
+                else last_failure_at
+            end
+        where source = %(source)s
+        """,
+        {"source": source, "status": status, "failures": failures, "next_run_at": next_run_at},
+    )
+
+
+def is_queued(conn: Connection, source: str) -> bool:
+    """Whether somebody asked for a run of this source that has not begun."""
+    found = conn.execute(
+        "select 1 from runs where source = %(source)s and slice = '' and status = 'queued'", {"source": source}
+    ).fetchone()
+    return found is not None

@@ -1,0 +1,53 @@
+"""Totals: what was ever counted for a source. They only grow, whatever is pruned: Prometheus counters rest on them."""
+
+from attrs import asdict
+
+from kasparro.model import Counts, Traffic
+from kasparro.store.db import Connection
+
+
+def count_up(conn: Connection, source: str, counts: Counts, traffic: Traffic) -> None:
+    """Add what a batch did to its source."""
+    conn.execute(
+        """
+        insert into source_totals as t (
+            source, records_read, inserted, updated, unchanged, duplicate, rejected, rejected_expected, raw_inserted,
+            future_dated, requests, retries, throttled, throttled_seconds, bytes_read
+        )
+        values (
+            %(source)s, %(read)s, %(inserted)s, %(updated)s, %(unchanged)s, %(duplicate)s, %(rejected)s,
+            %(rejected_expected)s, %(raw_inserted)s, %(future_dated)s, %(requests)s, %(retries)s, %(throttled)s,
+            %(throttled_seconds)s, %(bytes_read)s
+        )
+        on conflict (source) do update
+        set
+            records_read = t.records_read + excluded.records_read,
+            inserted = t.inserted + excluded.inserted,
+            updated = t.updated + excluded.updated,
+            unchanged = t.unchanged + excluded.unchanged,
+            duplicate = t.duplicate + excluded.duplicate,
+            rejected = t.rejected + excluded.rejected,
+            rejected_expected = t.rejected_expected + excluded.rejected_expected,
+            raw_inserted = t.raw_inserted + excluded.raw_inserted,
+            future_dated = t.future_dated + excluded.future_dated,
+            requests = t.requests + excluded.requests,
+            retries = t.retries + excluded.retries,
+            throttled = t.throttled + excluded.throttled,
+            throttled_seconds = t.throttled_seconds + excluded.throttled_seconds,
+            bytes_read = t.bytes_read + excluded.bytes_read
+        """,
+        {"source": source, **asdict(counts), **asdict(traffic)},
+    )
+
+
+def count_run(conn: Connection, source: str, *, status: str, seconds: float) -> None:
+    """Count a run that ended."""
+    conn.execute(
+        """
+        insert into run_totals as t (source, status, runs, seconds)
+        values (%(source)s, %(status)s, 1, %(seconds)s)
+        on conflict (source, status) do update
+        set runs = t.runs + 1, seconds = t.seconds + excluded.seconds
+        """,
+        {"source": source, "status": status, "seconds": seconds},
+    )
