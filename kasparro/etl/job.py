@@ -1,0 +1,96 @@
+"""What one run keeps in mind while it goes on: its tallies, its clockwork and why it may have to stop."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from attrs import frozen
+
+from kasparro import errors
+from kasparro.clock import Clock
+from kasparro.etl.source import Source
+from kasparro.model import Lease, Run, Traffic
+
+
+@frozen(kw_only=True)
+class Progress:
+    """Where a run stands, for whoever watches it."""
+
+    run_id: int
+    source: str
+    slice: str
+    records_read: int
+
+
+class Job:
+    """The moving parts of one run. Used by the run's own thread; the heartbeat only looks at `idle_seconds`."""
+
+    def __init__(
+        self,
+        *,
+        run: Run,
+        lease: Lease,
+        source: Source,
+        clock: Clock,
+        stop: threading.Event,
+        watch: Callable[[Progress], None] | None,
+    ) -> None:
+        self.run = run
+        self.lease = lease
+        self.source = source
+        self.lost = threading.Event()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.slices = 0
+        self.slice_errors: list[errors.KasparroError] = []
+        self.batches = 0
+        self._clock = clock
+        self._stop = stop
+        self._watch = watch
+        self._traffic = Traffic()
+        self._records_read = 0
+        self._moved_at = clock.monotonic()
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long nothing has moved."""
+        return self._clock.monotonic() - self._moved_at
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the time of the block for stage `name`. Entering and leaving it are signs of life."""
+        self._moved_at = started = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            self._moved_at = self._clock.monotonic()
+            self.seconds[name] += self._moved_at - started
+
+    def check(self) -> None:
+        """Raise StoppedError when told to stop, LeaseLostError when the lease is gone."""
+        if self.lost.is_set():
+            raise errors.LeaseLostError(f"{self.lease.key}: the lease was taken over")
+        if self._stop.is_set():
+            raise errors.StoppedError("the process was asked to stop")
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless told to stop."""
+        self._clock.wait(self._stop, seconds)
+        self.check()
+
+    def add_traffic(self, traffic: Traffic) -> None:
+        """Count what was asked of the upstream; it is written with the next batch."""
+        self._traffic = self._traffic.plus(traffic)
+
+    def take_traffic(self) -> Traffic:
+        """What was counted since it was last written."""
+        taken, self._traffic = self._traffic, Traffic()
+        return taken
+
+    def note_batch(self, slice_name: str, records: int) -> None:
+        """A batch is committed."""
+        self.batches += 1
+        self._records_read += records
+        if self._watch is not None:
+            read = self._records_read
+            self._watch(Progress(run_id=self.run.id, source=self.source.name, slice=slice_name, records_read=read))

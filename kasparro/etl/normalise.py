@@ -1,0 +1,204 @@
+"""Stage: a record becomes a Quote or a Rejection. Bad data is a value here; nothing raises for it.
+
+A source's field map is compiled once into plain functions, because this runs for every record there is.
+"""
+
+import hashlib
+import string
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+from operator import methodcaller
+from typing import Any
+
+from kasparro.etl import values
+from kasparro.etl.source import FieldMap, Kind, Source
+from kasparro.etl.values import BadValueError
+from kasparro.model import Normalised, Quote, Record, Rejection
+
+Normaliser = Callable[[Record, Mapping[str, str]], Normalised]
+Getter = Callable[[Mapping[str, Any]], Any]
+
+# Quote fields that may be negative.
+_SIGNED = frozenset({"change_24h_pct"})
+
+
+def compile_source(source: Source) -> Normaliser:
+    """The function that normalises this source's records. Call it with a record and its slice's constants."""
+    text = {name: _compile_text(source, name) for name in ("symbol", "name", "external_id")}
+    getters = [
+        (name, _compile_value(source, name, spec))
+        for name, spec in source.fields.items()
+        if name not in text
+    ]  # fmt: skip
+    return partial(_normalise, text=text, getters=getters, expected=source.expected)
+
+
+def _normalise(
+    record: Record,
+    constants: Mapping[str, str],
+    *,
+    text: Mapping[str, Callable[..., str]],
+    getters: list[tuple[str, Getter]],
+    expected: frozenset[str],
+) -> Normalised:
+    external_id = symbol = name = None
+    quote, rejection, field = None, record.defect, "external_id"
+    if rejection is None:
+        try:
+            field = "symbol"
+            symbol = text["symbol"](record.fields, "", "")
+            field = "name"
+            name = text["name"](record.fields, symbol, "")
+            field = "external_id"
+            external_id = text["external_id"](record.fields, symbol, name)
+            found: dict[str, Any] = {}
+            for field, get in getters:
+                found[field] = get(record.fields)
+            quote = Quote(**found)
+        except BadValueError as bad:
+            rejection = Rejection(
+                stage="normalise", code=bad.code, field=field, message=bad.message, expected=bad.code in expected
+            )
+            if external_id is None and field != "external_id":
+                external_id = _try(text["external_id"], record.fields, symbol or "", name or "")
+    return Normalised(
+        content_hash=_hash(record.payload, external_id, constants),
+        payload=record.payload,
+        external_id=external_id,
+        symbol=symbol,
+        name=name,
+        quote=quote,
+        rejection=rejection,
+    )
+
+
+def _hash(payload: str, external_id: str | None, constants: Mapping[str, str]) -> str:
+    """32 hex digits over everything that a quote is made of."""
+    tail = "".join(f"\x1f{key}\x1f{value}" for key, value in sorted(constants.items())) if constants else ""
+    content = f"{payload}\x1e{external_id or ''}{tail}".encode()
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _try(make: Callable[..., str], *args: Any) -> str | None:
+    try:
+        return make(*args)
+    except BadValueError:
+        return None
+
+
+def _compile_text(source: Source, name: str) -> Callable[..., str]:
+    spec = source.fields[name]
+    if spec.template is not None:
+        get: Callable[..., Any] = _template(source, spec.template)
+    else:
+        plain = _getter(source, spec)
+
+        def get(fields: Mapping[str, Any], _symbol: str, _name: str) -> Any:
+            return plain(fields)
+
+    limit = values.MAX_TEXT_CHARACTERS[name]
+
+    def value(fields: Mapping[str, Any], symbol: str, name_: str) -> str:
+        found = get(fields, symbol, name_)
+        if found is None:
+            raise BadValueError(f"{name}_missing", f"{name} is missing")
+        return values.text(found, name, limit)
+
+    return value
+
+
+def _template(source: Source, template: str) -> Callable[..., Any]:
+    """Fill in `{symbol}` and `{name}` as normalised, and any other `{path}` as it stands in the record."""
+    parts: list[tuple[str, str, Getter]] = []
+    for literal, key, _, _ in string.Formatter().parse(template):
+        parts.append((literal, key or "", _getter(source, FieldMap(paths=(key or "",), type="text"))))
+    limit = values.MAX_TEXT_CHARACTERS["external_id"]
+
+    def fill(fields: Mapping[str, Any], symbol: str, name: str) -> str | None:
+        known = {"symbol": symbol, "name": name}
+        words = []
+        for literal, key, get in parts:
+            words.append(literal)
+            if not key:
+                continue
+            word = known[key] if key in known else get(fields)
+            if not word:
+                return None
+            words.append(values.text(word, "external_id", limit))
+        return "".join(words)
+
+    return fill
+
+
+def _compile_value(source: Source, name: str, spec: FieldMap) -> Callable[[Mapping[str, Any]], Any]:
+    get = _getter(source, spec)
+    required = name in ("observed_at", "price_usd")
+    missing = "price_missing" if name == "price_usd" else f"{name}_missing"
+    scale = Decimal(spec.scale) if spec.scale is not None else None
+    convert: Callable[[Any], Any]
+    if spec.type == "time":
+        convert = values.time
+    elif spec.type == "epoch_seconds":
+        convert = partial(values.epoch, unit=timedelta(seconds=1))
+    elif spec.type == "epoch_milliseconds":
+        convert = partial(values.epoch, unit=timedelta(milliseconds=1))
+    elif spec.type == "integer":
+        convert = values.integer
+    elif name == "price_usd":
+        convert = partial(values.price, scale=scale)
+    else:
+        convert = partial(values.number, scale=scale, signed=name in _SIGNED)
+
+    def value(fields: Mapping[str, Any]) -> Any:
+        found = get(fields)
+        if found is None:
+            if required:
+                raise BadValueError(missing, f"{name} is missing")
+            return None
+        return convert(found)
+
+    return value
+
+
+def _getter(source: Source, spec: FieldMap) -> Getter:
+    """The function that finds a field's value in a record, None where it is absent."""
+    if spec.value is not None:
+        constant = spec.value
+        return lambda _: constant
+    nested = source.kind is Kind.JSON_API
+    lookups = [_nested(path) if nested and "." in path else methodcaller("get", path) for path in spec.paths]
+    nulls = frozenset(word.casefold() for word in spec.null)
+    picky = bool(nulls) or spec.zero_is_null
+
+    def get(fields: Mapping[str, Any]) -> Any:
+        for lookup in lookups:
+            found = lookup(fields)
+            if found is None or found == "":
+                continue
+            if isinstance(found, str) and found.isspace():
+                continue
+            if picky and (_is_null(found, nulls) or (spec.zero_is_null and values.is_zero(found))):
+                continue
+            return found
+        return None
+
+    return get
+
+
+def _nested(path: str) -> Getter:
+    *outer, last = path.split(".")
+
+    def lookup(fields: Mapping[str, Any]) -> Any:
+        for key in outer:
+            fields = fields.get(key)  # type: ignore[assignment] # whatever stands there, the next line sees
+            if not isinstance(fields, dict):
+                return None
+        return fields.get(last)
+
+    return lookup
+
+
+def _is_null(found: Any, nulls: frozenset[str]) -> bool:
+    return isinstance(found, str) and found.strip().casefold() in nulls

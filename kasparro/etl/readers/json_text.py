@@ -1,0 +1,122 @@
+"""How does one JSON answer become records, each with its own text as it came?
+
+The text of a record is cut out of the answer, not written anew: what is kept is what the upstream sent, to the last
+digit. Numbers are read as Decimal; a number that is none (NaN, Infinity, an absurd exponent) is read as its text.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from kasparro.errors import FetchError
+from kasparro.model import Record, Rejection
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+# JSON text or a constant that Python's json reads and Postgres' json type refuses.
+_CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
+
+
+def records(text: str, path: str) -> Iterator[Record]:
+    """The items of the list at dotted `path` ('' is the whole answer), in order.
+
+    Raises FetchError when the text is not JSON or has no list there.
+    """
+    reader = _Reader(text)
+    try:
+        start = reader.find(tuple(path.split(".")) if path else ())
+        yield from reader.items(start, path)
+    except (json.JSONDecodeError, IndexError) as ex:
+        raise FetchError(f"the answer is not valid JSON: {_where(ex)}", code="bad_answer") from ex
+    except RecursionError as ex:
+        raise FetchError("the answer is nested too deeply", code="bad_answer") from ex
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.constants = False
+        self._decode = json.JSONDecoder(
+            parse_float=_number, parse_int=_number, parse_constant=self._constant
+        ).raw_decode
+
+    def find(self, path: tuple[str, ...]) -> int:
+        """Where the value at `path` begins."""
+        at = self._skip(0)
+        for key in path:
+            at = self._member(at, key)
+        return at
+
+    def items(self, at: int, path: str) -> Iterator[Record]:
+        if self.text[at : at + 1] != "[":
+            raise FetchError(f"the answer has no list at {path or 'its top'}", code="bad_answer")
+        at = self._skip(at + 1)
+        if self.text[at] == "]":
+            self._end(path, at + 1)
+            return
+        while True:
+            self.constants = False
+            value, end = self._decode(self.text, at)
+            yield self._record(value, self.text[at:end])
+            at = self._skip(end)
+            if self.text[at] == "]":
+                self._end(path, at + 1)
+                return
+            at = self._expect(at, ",")
+
+    def _record(self, value: Any, payload: str) -> Record:
+        if self.constants:
+            payload = _CONSTANT.sub(lambda found: found[0] if found[0][0] == '"' else f'"{found[0]}"', payload)
+        if isinstance(value, dict):
+            return Record(fields=value, payload=payload)
+        defect = Rejection(stage="read", code="not_an_object", field=None, message="the record is not an object")
+        return Record(fields={}, payload=payload, defect=defect)
+
+    def _member(self, at: int, wanted: str) -> int:
+        """Where the value of key `wanted` begins in the object at `at`."""
+        if self.text[at] != "{":
+            raise FetchError(f"the answer has no object with {wanted!r}", code="bad_answer")
+        at = self._skip(at + 1)
+        while self.text[at] != "}":
+            key, end = self._decode(self.text, at)
+            value_at = self._expect(self._skip(end), ":")
+            if key == wanted:
+                return value_at
+            _, end = self._decode(self.text, value_at)
+            at = self._skip(end)
+            if self.text[at] != "}":
+                at = self._expect(at, ",")
+        raise FetchError(f"the answer has no {wanted!r}", code="bad_answer")
+
+    def _end(self, path: str, at: int) -> None:
+        """Nothing may follow a top-level list; what follows a nested one closes the objects around it."""
+        rest = self.text[at:].strip()
+        if (not path and rest) or (path and not rest.endswith("}")):
+            raise json.JSONDecodeError("the answer does not end where its list does", self.text, at)
+
+    def _skip(self, at: int) -> int:
+        found = _SPACE.match(self.text, at)
+        return found.end() if found else at
+
+    def _expect(self, at: int, sign: str) -> int:
+        if self.text[at] != sign:
+            raise json.JSONDecodeError(f"expected {sign!r}", self.text, at)
+        return self._skip(at + 1)
+
+    def _constant(self, name: str) -> str:
+        self.constants = True
+        return name
+
+
+def _number(text: str) -> Decimal | str:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return text
+
+
+def _where(ex: Exception) -> str:
+    if isinstance(ex, json.JSONDecodeError):
+        return f"{ex.msg} at character {ex.pos}"
+    return "it ends too early"

@@ -1,0 +1,145 @@
+"""What is a source? One upstream and everything that reading it takes, as frozen values.
+
+source_file.py makes them of a TOML file, source_rules.py says which of them make sense, catalogue.py knows which
+files there are and what the environment changes about them.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from kasparro.etl import schedule as schedules
+
+# Every quote field that a map may fill, and how its value is read unless the map says otherwise.
+FIELD_TYPES = {
+    "external_id": "text", "symbol": "text", "name": "text", "observed_at": "time",
+    "price_usd": "number", "market_cap_usd": "number", "volume_24h_usd": "number",
+    "change_24h_pct": "number", "rank": "integer", "circulating_supply": "number",
+}  # fmt: skip
+
+
+class Kind(StrEnum):
+    """How a source is read."""
+
+    JSON_API = "json_api"
+    CSV_FILES = "csv_files"
+
+
+class Order(StrEnum):
+    """Whether records come sorted by observed_at. For unsorted ones only a complete read moves the watermark."""
+
+    SORTED = "sorted"
+    UNSORTED = "unsorted"
+
+
+@frozen(kw_only=True)
+class FieldMap:
+    """Where one quote field comes from: the first of `paths` with a value, a constant `value`, or a `template`.
+
+    A path is dotted (`quotes.USD.price`). `scale` multiplies numbers; words in `null` (case ignored) and, with
+    `zero_is_null`, zeros count as absent.
+    """
+
+    paths: tuple[str, ...] = ()
+    value: str | None = None
+    template: str | None = None
+    type: str = ""
+    scale: str | None = None
+    null: tuple[str, ...] = ()
+    zero_is_null: bool = False
+
+
+@frozen(kw_only=True)
+class Plan:
+    """What a key's plan changes: the header that carries the key, and the host it belongs to."""
+
+    header: str
+    url: str | None = None
+
+
+@frozen(kw_only=True)
+class Auth:
+    """How a key travels, in `header`, to `url` where that differs; without a key nothing is sent.
+
+    `key` and `plan` name environment variables. With `plans`, the plan's header and url count instead.
+    """
+
+    key: str
+    header: str = ""
+    url: str | None = None
+    plan: str | None = None
+    default_plan: str | None = None
+    plans: Mapping[str, Plan] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class Paging:
+    """How an API hands out its list. Without `max_pages` it is read until a page is shorter than `size`.
+
+    `limited_params` and `unlimited_params` are added with and without a page limit; `usual_pages` is what a read
+    without a limit takes, for the projected calls a month.
+    """
+
+    param: str
+    first: int = 1
+    size_param: str
+    size: int
+    max_pages: int | None = None
+    usual_pages: int = 1
+    limited_params: Mapping[str, str] = field(factory=dict)
+    unlimited_params: Mapping[str, str] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class Http:
+    """Where an API answers. `records` is the dotted path of the list in the answer; '' is the answer itself."""
+
+    url: str
+    path: str
+    params: Mapping[str, str] = field(factory=dict)
+    records: str = ""
+    connect_timeout_seconds: float = 10.0
+    read_timeout_seconds: float = 30.0
+    total_timeout_seconds: float = 60.0
+    max_bytes: int = 64 * 1024 * 1024
+
+
+@frozen(kw_only=True)
+class Files:
+    """Which files are read. A relative glob is relative to the TOML file."""
+
+    glob: str = ""
+    max_record_bytes: int = 1024 * 1024
+
+
+@frozen(kw_only=True)
+class Limits:
+    """What the upstream allows. `monthly_requests` is the budget that `kasparro sources check` compares with."""
+
+    monthly_requests: int | None = None
+
+
+@frozen(kw_only=True)
+class Source:
+    """One upstream with everything that reading it takes."""
+
+    name: str
+    kind: Kind
+    schedule: schedules.Schedule
+    order: Order = Order.UNSORTED
+    enabled: bool = True
+    freshness_seconds: int | None = None
+    expected: frozenset[str] = frozenset()
+    http: Http | None = None
+    auth: Auth | None = None
+    paging: Paging | None = None
+    files: Files | None = None
+    limits: Limits = Limits()
+    fields: Mapping[str, FieldMap]
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change when anything about the source changes; holds no secret."""
+        return hashlib.blake2b(repr(self).encode(), digest_size=8).hexdigest()

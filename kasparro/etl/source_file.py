@@ -1,0 +1,127 @@
+"""How does a TOML file become a Source? cattrs structures it, strictly; every mistake is named by file and key."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import cattrs
+from attrs import evolve, fields_dict
+from cattrs.gen import make_dict_structure_fn
+
+from kasparro import errors
+from kasparro.etl import schedule as schedules
+from kasparro.etl import source_rules
+from kasparro.etl.source import FIELD_TYPES, FieldMap, Kind, Order, Source
+
+
+def load(path: Path) -> Source:
+    """Read one source file. Raises ConfigError with one line for every mistake, each naming file and key."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as ex:
+        raise errors.ConfigError([f"{path.name}: cannot be read: {ex.strerror}"]) from ex
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as ex:
+        raise errors.ConfigError([f"{path.name}: not valid TOML: {ex}"]) from ex
+    try:
+        source: Source = _converter.structure(document, Source)
+    except cattrs.BaseValidationError as ex:
+        raise errors.ConfigError([f"{path.name}: {line}" for line in _explain(ex)]) from ex
+    problems = list(source_rules.problems(source))
+    if problems:
+        raise errors.ConfigError([f"{path.name}: {line}" for line in problems])
+    source = evolve(source, fields=_with_types(source))
+    if source.files is not None and source.files.glob and not Path(source.files.glob).is_absolute():
+        source = evolve(source, files=evolve(source.files, glob=str(path.parent.resolve() / source.files.glob)))
+    return source
+
+
+def _with_types(source: Source) -> dict[str, FieldMap]:
+    fields = dict(source.fields)
+    if source.files is not None and "external_id" not in fields:
+        fields["external_id"] = FieldMap(template="{symbol}:{name}")
+    return {
+        name: evolve(fields[name], type=fields[name].type or FIELD_TYPES[name])
+        for name in FIELD_TYPES
+        if name in fields
+    }
+
+
+def _structure_field(value: Any, _: type) -> FieldMap:
+    """A field is a path as plain text, or a table."""
+    if isinstance(value, str):
+        return FieldMap(paths=(value,))
+    if not isinstance(value, Mapping):
+        raise TypeError(f"must be a path or a table, got {value!r}")
+    if "path" in value:
+        if "paths" in value:
+            raise ValueError("give path or paths, not both")
+        value = {key: entry for key, entry in value.items() if key != "path"} | {"paths": [value["path"]]}
+    return _structure_field_table(value, FieldMap)
+
+
+def _strict(kind: type) -> Any:
+    """Structure a value only when TOML already has that type: no text for a number, no number for text."""
+
+    def structure(value: Any, _: type) -> Any:
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise TypeError(f"must be {_TOML_WORDS[kind]}, got {value!r}")
+        return value
+
+    return structure
+
+
+def _one_of(words: type[StrEnum]) -> Any:
+    """Structure one word of an enumeration."""
+
+    def structure(value: Any, _: type) -> Any:
+        if value not in list(words):
+            raise ValueError(f"must be one of {', '.join(words)}, got {value!r}")
+        return words(value)
+
+    return structure
+
+
+def _explain(ex: Exception) -> list[str]:
+    """cattrs' error groups as lines `key: what is wrong`."""
+    lines = []
+    for line in cattrs.transform_error(ex, path="", format_exception=_describe):
+        message, _, where = line.rpartition(" @ ")
+        key = re.sub(r"\['?([^'\]]*)'?\]", r".\1", where).lstrip(".")
+        lines.append(f"{key or 'file'}: {message}")
+    return lines
+
+
+def _describe(ex: BaseException, kind: type | None) -> str:
+    if isinstance(ex, cattrs.ForbiddenExtraKeysError):
+        known = ", ".join(fields_dict(ex.cl))
+        return f"unknown key {', '.join(sorted(ex.extra_fields))} (known: {known})"
+    if isinstance(ex, KeyError):
+        return "required"
+    if isinstance(ex, TypeError | ValueError) and str(ex):
+        return str(ex)
+    return f"cannot be read as {getattr(kind, '__name__', kind)}"
+
+
+_TOML_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+    for kind in (str, int, float, bool):
+        converter.register_structure_hook(kind, _strict(kind))
+    for words in (Kind, Order):
+        converter.register_structure_hook(words, _one_of(words))
+    converter.register_structure_hook(
+        schedules.Schedule, lambda text, _: schedules.parse(text if isinstance(text, str) else "")
+    )
+    converter.register_structure_hook(FieldMap, _structure_field)
+    return converter
+
+
+_converter = _make_converter()
+_structure_field_table = make_dict_structure_fn(FieldMap, _converter, _cattrs_forbid_extra_keys=True)

@@ -1,0 +1,107 @@
+"""Which sources make sense? The rules between the keys of a source file, each broken one named by its key."""
+
+import re
+import string
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+
+from kasparro.etl.source import FIELD_TYPES, Kind, Source
+
+NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
+# raw_records is the table that all partitions hang from.
+RESERVED_NAMES = frozenset({"records"})
+REQUIRED_FIELDS = ("external_id", "symbol", "name", "observed_at", "price_usd")
+# Codes a source may expect: what normalising can say of a record.
+REJECTION_CODES = frozenset({
+    "external_id_missing", "symbol_missing", "name_missing", "observed_at_missing", "price_missing",
+    "price_not_positive", "not_a_number", "not_an_integer", "not_a_time", "not_text", "bad_text", "too_long",
+    "out_of_range", "not_an_object", "ragged_row", "undecodable",
+    "bad_csv", "unclosed_quote", "record_too_long",
+})  # fmt: skip
+
+
+def problems(source: Source) -> Iterator[str]:
+    """What cattrs cannot see: rules between keys."""
+    if not NAME.match(source.name) or source.name in RESERVED_NAMES:
+        yield f"name: must match {NAME.pattern} and not be 'records', got {source.name!r}"
+    for code in sorted(source.expected - REJECTION_CODES):
+        yield f"expected: there is no rejection code {code!r} ({', '.join(sorted(REJECTION_CODES))})"
+    if source.kind is Kind.JSON_API:
+        if source.http is None:
+            yield "http: a json_api source needs a table [http] with url and path"
+        if source.files is not None:
+            yield "files: only a csv_files source has files"
+    else:
+        if source.files is None:
+            yield "files: a csv_files source needs a table [files] with a glob"
+        for key in ("http", "auth", "paging"):
+            if getattr(source, key) is not None:
+                yield f"{key}: only a json_api source has {key}"
+    yield from _check_fields(source)
+    yield from _check_http(source)
+
+
+def _check_fields(source: Source) -> Iterator[str]:
+    for name in REQUIRED_FIELDS:
+        if name not in source.fields and not (name == "external_id" and source.kind is Kind.CSV_FILES):
+            yield f"fields.{name}: required"
+    for name, spec in source.fields.items():
+        where = f"fields.{name}"
+        if name not in FIELD_TYPES:
+            yield f"{where}: there is no quote field {name!r} ({', '.join(FIELD_TYPES)})"
+            continue
+        if sum((bool(spec.paths), spec.value is not None, spec.template is not None)) != 1:
+            yield f"{where}: give exactly one of path, paths, value or template"
+        if any(not part for path in spec.paths for part in path.split(".")) and source.kind is Kind.JSON_API:
+            yield f"{where}.paths: a path is dotted names, got {spec.paths!r}"
+        wanted = FIELD_TYPES[name]
+        if spec.type not in ("", wanted) and not (wanted == "time" and spec.type.startswith("epoch_")):
+            yield f"{where}.type: cannot be {spec.type!r} ({wanted})"
+        if spec.template is not None and wanted != "text":
+            yield f"{where}.template: only text fields take a template"
+        if spec.template is not None and not _is_template(spec.template):
+            yield f"{where}.template: must be text with {{field}} or {{path}} in it, got {spec.template!r}"
+        if spec.scale is not None and (wanted != "number" or not _is_scale(spec.scale)):
+            yield f"{where}.scale: must be a number above 0 on a number field, got {spec.scale!r}"
+
+
+def _check_http(source: Source) -> Iterator[str]:
+    if source.http is not None:
+        for key in ("connect_timeout_seconds", "read_timeout_seconds", "total_timeout_seconds", "max_bytes"):
+            if getattr(source.http, key) <= 0:
+                yield f"http.{key}: must be above 0"
+        if not re.match(r"^https?://[^\s/]+", source.http.url):
+            yield f"http.url: must be an http:// or https:// address, got {source.http.url!r}"
+    if source.paging is not None:
+        if source.paging.size < 1:
+            yield "paging.size: must be at least 1"
+        if source.paging.max_pages is not None and source.paging.max_pages < 1:
+            yield "paging.max_pages: must be at least 1; leave it out for no limit"
+    if source.auth is not None:
+        if bool(source.auth.plans) == bool(source.auth.header):
+            yield "auth: give either header, or plans with a header each"
+        if source.auth.plans and source.auth.default_plan not in source.auth.plans:
+            yield f"auth.default_plan: must be one of {', '.join(source.auth.plans)}"
+        if not re.fullmatch(r"[A-Z][A-Z0-9_]*_API_KEY", source.auth.key):
+            yield f"auth.key: must name an environment variable that ends in _API_KEY, got {source.auth.key!r}"
+    if source.freshness_seconds is not None and source.freshness_seconds < 1:
+        yield "freshness_seconds: must be at least 1"
+
+
+def _is_template(text: str) -> bool:
+    try:
+        parts = [
+            name
+            for _, name, spec, conversion in string.Formatter().parse(text)
+            if name is not None or spec or conversion
+        ]
+    except ValueError:
+        return False
+    return bool(parts) and all(parts)
+
+
+def _is_scale(text: str) -> bool:
+    try:
+        return Decimal(text).is_finite() and Decimal(text) > 0
+    except InvalidOperation:
+        return False

@@ -1,0 +1,192 @@
+"""Holding a source: how a run gets its lease, keeps it while it makes progress, and gives it back with its result.
+
+Only what Postgres can prove counts: lease times are the database's, and every write names the epoch.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from attrs import evolve, frozen
+
+from kasparro import errors
+from kasparro.clock import Clock
+from kasparro.etl import schedule
+from kasparro.etl.job import Job
+from kasparro.etl.source import Source
+from kasparro.model import Counts, Lease, Run, RunResult, RunStatus, Traffic, Trigger
+from kasparro.store import leases, runs, schedules, totals
+from kasparro.store.db import Connection, Database
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks at a lease that somebody holds: soon enough to see it renewed, too rare to be a load.
+_LOOK_SECONDS = 0.5
+# Statuses after which the source counts as healthy: its failures are forgotten.
+_HEALTHY = frozenset({RunStatus.SUCCEEDED, RunStatus.PARTIAL})
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What holding a source takes. `holder` names this process in leases and run records.
+
+    The heartbeat renews a lease only while the run's last sign of life is younger than `stall_seconds`.
+    """
+
+    holder: str
+    lease_seconds: float
+    stall_seconds: float
+
+
+class Tenure:
+    """Claims, keeps and ends the leases of this process."""
+
+    def __init__(self, database: Database, clock: Clock, settings: Settings) -> None:
+        self._database = database
+        self._clock = clock
+        self._settings = settings
+
+    def claim(self, source: Source, trigger: Trigger, stop: threading.Event) -> tuple[Run, Lease] | None:
+        """Become the holder of `source` and start a run.
+
+        A lease of somebody else is waited for as long as it lasts: a dead holder's ends by itself. None when a
+        scheduled run is no longer due. Raises BusyError when the lease is renewed meanwhile, StoppedError when told
+        to stop.
+        """
+        met: datetime | None = None
+        while True:
+            try:
+                with self._database.transaction() as conn:
+                    leases.limit_waits(conn, lease_seconds=self._settings.lease_seconds)
+                    state = leases.lock(conn, source.name)
+                    if state.seconds_left == 0:
+                        return self._start(conn, source, trigger, state)
+            except errors.ConflictError:
+                # The holder's transaction has the row; it ends soon, one way or another.
+                wait_seconds = _LOOK_SECONDS
+            else:
+                if met is not None and state.lease_until != met:
+                    raise errors.BusyError(f"{source.name}: {state.holder} is at it (run {state.run_id})")
+                met = state.lease_until
+                wait_seconds = min(state.seconds_left + 0.01, _LOOK_SECONDS)
+            if self._clock.wait(stop, wait_seconds):
+                raise errors.StoppedError(f"{source.name}: asked to stop before the run began")
+
+    def _start(
+        self, conn: Connection, source: Source, trigger: Trigger, state: leases.LeaseState
+    ) -> tuple[Run, Lease] | None:
+        for run_id, seconds in runs.close_crashed(conn, source.name, epoch=state.epoch):
+            self._note_crash(conn, source, run_id, seconds)
+        due = schedules.lock(conn, source.name)
+        is_due = due.next_run_at is not None and due.next_run_at <= due.now
+        if trigger is Trigger.SCHEDULE and not is_due and not schedules.is_queued(conn, source.name):
+            return None
+        new = runs.NewRun(
+            source=source.name,
+            trigger=trigger,
+            config_fingerprint=source.fingerprint,
+            epoch=state.epoch + 1,
+            holder=self._settings.holder,
+        )
+        run = runs.start(conn, new)
+        lease = Lease(key=source.name, epoch=new.epoch, holder=new.holder, run_id=run.id)
+        leases.take(conn, lease, lease_seconds=self._settings.lease_seconds)
+        return run, lease
+
+    def _note_crash(self, conn: Connection, source: Source, run_id: int, seconds: float) -> None:
+        logger.warning("found a crashed run", extra={"source": source.name, "crashed_run_id": run_id})
+        due = schedules.lock(conn, source.name)
+        status = RunStatus.CRASHED.value
+        schedules.note_end(conn, source.name, status=status, failures=due.failures + 1, next_run_at=due.next_run_at)
+        totals.count_run(conn, source.name, status=status, seconds=seconds)
+
+    @contextmanager
+    def heartbeat(self, job: Job) -> Iterator[None]:
+        """Renew the job's lease every third of its length inside the block, while the job shows signs of life."""
+        done = threading.Event()
+        thread = threading.Thread(target=self._beat, args=(job, done), name=f"heartbeat-{job.source.name}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join(timeout=self._settings.lease_seconds)
+
+    def _beat(self, job: Job, done: threading.Event) -> None:
+        while not self._clock.wait(done, self._settings.lease_seconds / 3):
+            if job.idle_seconds > self._settings.stall_seconds:
+                logger.error(
+                    "no progress, letting the lease go", extra={"source": job.source.name, "run_id": job.run.id}
+                )
+                return
+            try:
+                with self._database.transaction() as conn:
+                    leases.limit_waits(conn, lease_seconds=self._settings.lease_seconds)
+                    leases.renew(conn, job.lease, lease_seconds=self._settings.lease_seconds)
+            except errors.LeaseLostError:
+                job.lost.set()
+                return
+            except errors.KasparroError as ex:
+                logger.warning("lease not renewed", extra={"source": job.source.name, "error": ex.message})
+
+    def end(self, job: Job, ending: runs.Ending, traffic: Traffic) -> RunResult:
+        """Write how the run ended and when the next is due, and give the lease back, in one fenced transaction.
+
+        `traffic` is what no batch has written. A run that succeeded with rejections its source does not expect is
+        partial. Raises LeaseLostError when somebody took over, who then closed the run already.
+        """
+        with self._database.transaction() as conn:
+            leases.limit_waits(conn, lease_seconds=self._settings.lease_seconds)
+            leases.fence(conn, job.lease)
+            runs.count_up(conn, job.run.id, Counts(), traffic, batches=0)
+            totals.count_up(conn, job.source.name, Counts(), traffic)
+            counts, traffic = runs.get_tallies(conn, job.run.id)
+            if ending.status is RunStatus.SUCCEEDED and counts.rejected > counts.rejected_expected:
+                ending = evolve(ending, status=RunStatus.PARTIAL)
+            seconds = self._close(conn, job.source, job.lease, ending)
+        return RunResult(
+            run_id=job.run.id,
+            source=job.source.name,
+            status=ending.status,
+            counts=counts,
+            traffic=traffic,
+            seconds=seconds,
+            error_code=ending.error_code,
+            error_message=ending.error_message,
+        )
+
+    def abandon(self, source: Source, lease: Lease) -> None:
+        """Close the run of a thread that does not come back in time; its epoch ends, so it can write nothing more."""
+        message = "the process had to stop before the batch was done"
+        ending = runs.Ending(
+            status=RunStatus.INTERRUPTED, stage_seconds={}, error_code="interrupted", error_message=message
+        )
+        with self._database.transaction(timeout_seconds=1.0) as conn:
+            leases.limit_waits(conn, lease_seconds=1.0)
+            leases.fence(conn, lease)
+            self._close(conn, source, lease, ending)
+
+    def _close(self, conn: Connection, source: Source, lease: Lease, ending: runs.Ending) -> float:
+        seconds = runs.finish(conn, lease, source.name, ending)
+        due = schedules.lock(conn, source.name)
+        failures, next_run_at = _after(source, ending.status, due)
+        schedules.note_end(conn, source.name, status=ending.status.value, failures=failures, next_run_at=next_run_at)
+        totals.count_run(conn, source.name, status=ending.status.value, seconds=seconds)
+        leases.release(conn, lease)
+        return seconds
+
+
+def _after(source: Source, status: RunStatus, due: schedules.ScheduleState) -> tuple[int, datetime]:
+    """Failures in a row, and when the source is due next, after a run that ended now."""
+    if due.next_run_at is not None and due.next_run_at > due.now:
+        regular = due.next_run_at
+    else:
+        regular = schedule.next_run_at(source.schedule, previous=due.next_run_at, now=due.now)
+    if status is RunStatus.INTERRUPTED:
+        return due.failures, due.now
+    if status in _HEALTHY:
+        return 0, regular
+    failures = due.failures + 1
+    return failures, schedule.retry_at(regular, now=due.now, failures=failures)

@@ -1,0 +1,160 @@
+"""Is this value a text, a number, a time? Converters that give a clean value or say what is wrong with it."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Context, Decimal, InvalidOperation
+from typing import Any
+
+# A price outside is no price: the smallest real ones are some 1e-18 dollars, the whole world has less than 1e15.
+MIN_PRICE_USD = Decimal("1e-30")
+MAX_PRICE_USD = Decimal("1e30")
+# Beyond this no market value, volume or supply makes sense; recorded supplies reach 7e28.
+MAX_NUMBER = Decimal("1e40")
+# Powers of ten. A number nearer to zero than this is noise that numeric columns should not carry.
+MIN_EXPONENT = -100
+# Characters of a number as text. Longer ones are no measurement, and numeric has its limits.
+MAX_NUMBER_CHARACTERS = 150
+# Before the first coin had a price, or beyond any calendar a source could mean.
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+# Characters. The longest recorded name has some 100; an id or symbol that is longer is a wrong column.
+MAX_TEXT_CHARACTERS = {"external_id": 300, "symbol": 100, "name": 300}
+# Postgres' integer.
+MAX_INTEGER = 2**31 - 1
+
+# Powers of ten, either way, beyond which no arithmetic is done: no product of what is left can overflow.
+_SANE_EXPONENT = 400
+# Digits enough for the product of two numbers of sane length: scaling rounds nothing.
+_EXACT = Context(prec=1000)
+
+# What rounds a number that has more digits than a sane one.
+_LONGEST = Context(prec=MAX_NUMBER_CHARACTERS)
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class BadValueError(Exception):
+    """A value that cannot be used: the rejection's code and message."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def is_zero(found: Any) -> bool:
+    """True for a number that is zero, and for a text that spells it."""
+    try:
+        number = Decimal(found.strip()) if isinstance(found, str) else found
+        return isinstance(number, Decimal) and not number
+    except InvalidOperation:
+        return False
+
+
+def text(found: Any, name: str, limit: int) -> str:
+    """Stripped text of at most `limit` characters; whole numbers count as text, as ids often are numbers."""
+    if isinstance(found, Decimal) and 0 <= found.adjusted() < 40 and found == found.to_integral_value():
+        found = f"{found:f}"
+    if not isinstance(found, str):
+        raise BadValueError("not_text", f"{name} must be text, got {_show(found)}")
+    word = found.strip()
+    if len(word) > limit:
+        raise BadValueError("too_long", f"{name} must have at most {limit} characters, got {len(word)}")
+    if (not word.isascii() and _UNSTORABLE.search(word)) or "\x00" in word:
+        raise BadValueError("bad_text", f"{name} has characters that are no text, got {_show(word)}")
+    return word
+
+
+def number(found: Any, *, scale: Decimal | None = None, signed: bool = True) -> Decimal:
+    """A number within 1e40, times `scale`; not below zero unless `signed`."""
+    value = _decimal(found)
+    if scale is not None:
+        value = _EXACT.multiply(value, scale)
+    if value.copy_abs() > MAX_NUMBER or (value and value.adjusted() < MIN_EXPONENT):
+        raise BadValueError("out_of_range", f"must be within {MAX_NUMBER}, got {_show(found)}")
+    if value < 0 and not signed:
+        raise BadValueError("out_of_range", f"must not be negative, got {_show(found)}")
+    return value
+
+
+def price(found: Any, *, scale: Decimal | None = None) -> Decimal:
+    """A price above zero, times `scale`, within what numeric columns and common sense hold."""
+    value = _decimal(found)
+    if scale is not None:
+        value = _EXACT.multiply(value, scale)
+    if value <= 0:
+        raise BadValueError("price_not_positive", f"must be > 0, got {_show(found)}")
+    if not MIN_PRICE_USD <= value <= MAX_PRICE_USD:
+        raise BadValueError(
+            "out_of_range", f"price_usd must be from {MIN_PRICE_USD} to {MAX_PRICE_USD}, got {_show(found)}"
+        )
+    return value
+
+
+def _decimal(found: Any) -> Decimal:
+    """A finite number of sane length, from a JSON number or plain text."""
+    value = found.strip() if isinstance(found, str) else found
+    if isinstance(value, str):
+        if len(value) > MAX_NUMBER_CHARACTERS or not value.isascii() or "_" in value:
+            raise BadValueError("not_a_number", f"must be a number, got {_show(found)}")
+        try:
+            value = Decimal(value)
+        except InvalidOperation:
+            raise BadValueError("not_a_number", f"must be a number, got {_show(found)}") from None
+    if not isinstance(value, Decimal) or not value.is_finite():
+        raise BadValueError("not_a_number", f"must be a number, got {_show(found)}")
+    if value and not -_SANE_EXPONENT <= value.adjusted() <= _SANE_EXPONENT:
+        raise BadValueError("out_of_range", f"must be within {MAX_NUMBER}, got {_show(found)}")
+    if _LONGEST.plus(value) != value:
+        raise BadValueError("out_of_range", f"must have at most {MAX_NUMBER_CHARACTERS} digits, got {_show(found)}")
+    return value
+
+
+def integer(found: Any) -> int:
+    """A whole number from 1 to what an integer column holds."""
+    value = _decimal(found)
+    if value.adjusted() > 12 or value != value.to_integral_value():
+        raise BadValueError("not_an_integer", f"must be a whole number, got {_show(found)}")
+    if not 1 <= value <= MAX_INTEGER:
+        raise BadValueError("out_of_range", f"must be from 1 to {MAX_INTEGER}, got {_show(found)}")
+    return int(value)
+
+
+def time(found: Any) -> datetime:
+    """ISO 8601 with or without zone; without one it is UTC. A trailing ` UTC` is understood."""
+    if not isinstance(found, str):
+        raise BadValueError("not_a_time", f"must be an ISO 8601 time, got {_show(found)}")
+    written = found.strip()
+    if written.endswith(" UTC"):
+        written = written[:-4] + "Z"
+    try:
+        moment = datetime.fromisoformat(written)
+        if moment.tzinfo is not UTC:
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BadValueError("not_a_time", f"must be an ISO 8601 time, got {_show(found)}") from None
+    return _in_range(moment, found)
+
+
+def epoch(found: Any, *, unit: timedelta) -> datetime:
+    """A count of `unit` since 1970, exact to the microsecond."""
+    value = _decimal(found)
+    try:
+        # In whole microseconds: a float of seconds would lose some.
+        microseconds = int(_EXACT.multiply(value, Decimal(unit // timedelta(microseconds=1))))
+        return _in_range(_EPOCH + timedelta(microseconds=microseconds), found)
+    except (OverflowError, InvalidOperation):
+        raise BadValueError("out_of_range", f"must be a time since 1970, got {_show(found)}") from None
+
+
+def _in_range(moment: datetime, found: Any) -> datetime:
+    if not EARLIEST <= moment < LATEST:
+        raise BadValueError("out_of_range", f"must be from {EARLIEST.year} to {LATEST.year - 1}, got {_show(found)}")
+    return moment
+
+
+def _show(found: Any) -> str:
+    """A value for a message: short, and storable whatever it is."""
+    shown = ascii(found if not isinstance(found, Decimal) else str(found))
+    return shown if len(shown) <= 80 else shown[:77] + "..."
