@@ -3,6 +3,7 @@
 Whoever knows a run, a source or a request binds it once, and every line logged inside carries it.
 """
 
+import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator
@@ -38,7 +39,7 @@ def configure(*, secrets: Iterable[str], stream: TextIO | None = None, text: boo
     as_text = stream.isatty() if text is None else text
     handler = logging.StreamHandler(stream)
     inner: logging.Formatter = _TextFormatter() if as_text else _json_formatter()
-    handler.setFormatter(_Redacting(inner, [secret for secret in secrets if len(secret) >= _MIN_SECRET_CHARACTERS]))
+    handler.setFormatter(_Redacting(inner, sorted(_spellings(secrets), key=len, reverse=True)))
     handler.addFilter(_add_bound)
     root = logging.getLogger()
     for old in list(root.handlers):
@@ -46,6 +47,15 @@ def configure(*, secrets: Iterable[str], stream: TextIO | None = None, text: boo
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
     logging.getLogger("kasparro").setLevel(logging.INFO)
+
+
+def _spellings(secrets: Iterable[str]) -> set[str]:
+    """Every way in which a secret may stand in a line: as it is, as JSON and as Python write it."""
+    hidden = [secret for secret in secrets if len(secret) >= _MIN_SECRET_CHARACTERS]
+    spellings = (str, lambda text: json.dumps(text)[1:-1], lambda text: repr(text)[1:-1])
+    return {
+        twice for secret in hidden for spell in spellings for twice in (spell(secret), json.dumps(spell(secret))[1:-1])
+    }
 
 
 def _add_bound(record: logging.LogRecord) -> bool:

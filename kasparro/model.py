@@ -94,7 +94,8 @@ class Page:
 class Normalised:
     """A record after normalising: whose it is, and its quote or the reason there is none.
 
-    `content_hash` is 32 hex digits (128 bits) over the record, its external_id and the constants of its slice.
+    `content_hash` is 32 hex digits (128 bits) over the record, its external_id and the constants of its slice;
+    `symbol_key` is the symbol group that matching puts it in.
     """
 
     content_hash: str
@@ -102,6 +103,7 @@ class Normalised:
     external_id: str | None
     symbol: str | None
     name: str | None
+    symbol_key: str | None
     quote: Quote | None
     rejection: Rejection | None
 

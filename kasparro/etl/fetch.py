@@ -105,8 +105,11 @@ class Http:
             )
             try:
                 body = self._read(response, deadline=deadline, limits=limits)
-            finally:
-                response.close() if response.length_remaining else response.release_conn()
+            except BaseException:
+                # Half an answer is still on its way: this connection must not be used again.
+                response.close()
+                raise
+            response.release_conn()
         except urllib3.exceptions.HTTPError as ex:
             raise _transport_error(url, ex) from ex
         if response.status == 304:
@@ -120,7 +123,7 @@ class Http:
     def _read(self, response: urllib3.BaseHTTPResponse, *, deadline: float, limits: Limits) -> bytes:
         chunks: list[bytes] = []
         size = 0
-        for chunk in response.stream(_CHUNK_BYTES, decode_content=True):
+        while chunk := response.read1(_CHUNK_BYTES, decode_content=True):
             size += len(chunk)
             if size > limits.max_bytes:
                 raise FetchError(

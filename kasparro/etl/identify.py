@@ -53,7 +53,7 @@ def _belongs(member: MatchListing, named_by: MatchListing, slug: str, method: st
 
 def shared_slug(symbol: str, name: str) -> str:
     """The slug of the asset with this symbol and name, such as btc-bitcoin: the same for all spellings of the pair."""
-    symbol, name = _fold(symbol), _fold(name)
+    symbol, name = fold(symbol), fold(name)
     if _PLAIN_SYMBOL.fullmatch(symbol) and _PLAIN_NAME.fullmatch(name) and len(name) <= _MAX_SLUG_CHARACTERS:
         return f"{symbol}-{name.replace(' ', '-')}"
     return f"{_readable(f'{symbol} {name}')}-{_hash(symbol, name)}"
@@ -67,10 +67,11 @@ def own_slug(source: str, external_id: str) -> str:
 
 
 def _key(listing: MatchListing) -> tuple[str, str]:
-    return _fold(listing.symbol), _fold(listing.name)
+    return fold(listing.symbol), fold(listing.name)
 
 
-def _fold(text: str) -> str:
+def fold(text: str) -> str:
+    """A symbol or name without what spellings differ in: case, and how much white space there is."""
     return " ".join(text.casefold().split())
 
 

@@ -24,7 +24,7 @@ class Progress:
 
 
 class Job:
-    """The moving parts of one run. Used by the run's own thread; the heartbeat only looks at `idle_seconds`."""
+    """The moving parts of one run, shared by the thread that reads, the one that loads and the heartbeat."""
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Job:
         self._stop = stop
         self._watch = watch
         self._traffic = Traffic()
+        self._traffic_lock = threading.Lock()
         self._records_read = 0
         self._moved_at = clock.monotonic()
 
@@ -80,11 +81,13 @@ class Job:
 
     def add_traffic(self, traffic: Traffic) -> None:
         """Count what was asked of the upstream; it is written with the next batch."""
-        self._traffic = self._traffic.plus(traffic)
+        with self._traffic_lock:
+            self._traffic = self._traffic.plus(traffic)
 
     def take_traffic(self) -> Traffic:
         """What was counted since it was last written."""
-        taken, self._traffic = self._traffic, Traffic()
+        with self._traffic_lock:
+            taken, self._traffic = self._traffic, Traffic()
         return taken
 
     def note_batch(self, slice_name: str, records: int) -> None:

@@ -12,7 +12,9 @@ from functools import partial
 from operator import methodcaller
 from typing import Any
 
-from kasparro.etl import values
+from attrs import evolve
+
+from kasparro.etl import identify, values
 from kasparro.etl.source import FieldMap, Kind, Source
 from kasparro.etl.values import BadValueError
 from kasparro.model import Normalised, Quote, Record, Rejection
@@ -44,8 +46,10 @@ def _normalise(
     expected: frozenset[str],
 ) -> Normalised:
     external_id = symbol = name = None
-    quote, rejection, field = None, record.defect, "external_id"
-    if rejection is None:
+    quote, rejection, field = None, None, "external_id"
+    if record.defect is not None:
+        rejection = evolve(record.defect, expected=record.defect.code in expected)
+    else:
         try:
             field = "symbol"
             symbol = text["symbol"](record.fields, "", "")
@@ -69,6 +73,7 @@ def _normalise(
         external_id=external_id,
         symbol=symbol,
         name=name,
+        symbol_key=None if symbol is None else identify.fold(symbol),
         quote=quote,
         rejection=rejection,
     )

@@ -4,7 +4,7 @@ A schedule is `every 5m` (units s, m, h, d) or a cron expression of five fields 
 """
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 
 from attrs import frozen
@@ -53,26 +53,27 @@ def next_run_at(schedule: Schedule, *, previous: datetime | None, now: datetime)
     The grid of `every` starts at `previous`, the moment that was due last, so that neither a slow run nor a restart
     shifts it.
     """
+    now = now.astimezone(UTC)
     if schedule.interval_seconds is None:
         moment: datetime = next(CronSim(schedule.text, now))
         return moment
     if previous is None:
         return now + timedelta(seconds=schedule.interval_seconds)
     missed = max((now - previous) // timedelta(seconds=schedule.interval_seconds), -1)
-    return previous + timedelta(seconds=schedule.interval_seconds) * (missed + 1)
+    return previous.astimezone(UTC) + timedelta(seconds=schedule.interval_seconds) * (missed + 1)
 
 
 def retry_at(regular: datetime, *, now: datetime, failures: int) -> datetime:
     """When to try again after `failures` failed runs in a row: soon, then ever later, never after the regular time."""
     seconds = FIRST_RETRY_SECONDS * 2.0 ** min(max(failures - 1, 0), 30)
-    return min(regular, now + timedelta(seconds=seconds))
+    return min(regular, now.astimezone(UTC) + timedelta(seconds=seconds))
 
 
 def longest_gap_seconds(schedule: Schedule, *, now: datetime) -> float:
     """The longest time between two runs: the interval, or the widest gap among the next runs of a cron expression."""
     if schedule.interval_seconds is not None:
         return float(schedule.interval_seconds)
-    moments = list(islice(CronSim(schedule.text, now), _CRON_SAMPLE))
+    moments = list(islice(CronSim(schedule.text, now.astimezone(UTC)), _CRON_SAMPLE))
     return max((later - earlier).total_seconds() for earlier, later in pairwise(moments))
 
 
@@ -80,6 +81,7 @@ def runs_per_month(schedule: Schedule, *, now: datetime) -> float:
     """How many runs an average month holds."""
     if schedule.interval_seconds is not None:
         return MONTH_SECONDS / schedule.interval_seconds
+    now = now.astimezone(UTC)
     end = now + timedelta(days=366)
     runs = 0
     for moment in CronSim(schedule.text, now):

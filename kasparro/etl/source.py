@@ -5,10 +5,11 @@ files there are and what the environment changes about them.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 from kasparro.etl import schedule as schedules
 
@@ -142,4 +143,5 @@ class Source:
     @property
     def fingerprint(self) -> str:
         """Sixteen hex digits that change when anything about the source changes; holds no secret."""
-        return hashlib.blake2b(repr(self).encode(), digest_size=8).hexdigest()
+        text = json.dumps(asdict(self), sort_keys=True, default=sorted)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -2,10 +2,10 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import cattrs
 from attrs import evolve, fields_dict
@@ -86,6 +86,17 @@ def _one_of(words: type[StrEnum]) -> Any:
     return structure
 
 
+def _is(kind: Any) -> Callable[[Any], bool]:
+    return lambda candidate: candidate == kind
+
+
+def _structure_words(value: Any, kind: Any) -> Any:
+    """An array of texts; a text alone would be taken letter by letter."""
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise TypeError(f"must be an array of texts, got {value!r}")
+    return get_origin(kind)(value)
+
+
 def _explain(ex: Exception) -> list[str]:
     """cattrs' error groups as lines `key: what is wrong`."""
     lines = []
@@ -116,6 +127,8 @@ def _make_converter() -> cattrs.Converter:
         converter.register_structure_hook(kind, _strict(kind))
     for words in (Kind, Order):
         converter.register_structure_hook(words, _one_of(words))
+    for several in (tuple[str, ...], frozenset[str]):
+        converter.register_structure_hook_func(_is(several), _structure_words)
     converter.register_structure_hook(
         schedules.Schedule, lambda text, _: schedules.parse(text if isinstance(text, str) else "")
     )

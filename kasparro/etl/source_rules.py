@@ -1,5 +1,6 @@
 """Which sources make sense? The rules between the keys of a source file, each broken one named by its key."""
 
+import math
 import re
 import string
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from kasparro.etl.source import FIELD_TYPES, Kind, Source
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
+_ADDRESS = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?")
 # raw_records is the table that all partitions hang from.
 RESERVED_NAMES = frozenset({"records"})
 REQUIRED_FIELDS = ("external_id", "symbol", "name", "observed_at", "price_usd")
@@ -61,20 +63,32 @@ def _check_fields(source: Source) -> Iterator[str]:
             yield f"{where}.template: only text fields take a template"
         if spec.template is not None and not _is_template(spec.template):
             yield f"{where}.template: must be text with {{field}} or {{path}} in it, got {spec.template!r}"
+        if spec.template is not None and name != "external_id" and "{name}" in spec.template:
+            yield f"{where}.template: cannot use {{name}}, which is not known yet"
+        if spec.template is not None and name == "symbol" and "{symbol}" in spec.template:
+            yield f"{where}.template: cannot use {{symbol}}, which is not known yet"
         if spec.scale is not None and (wanted != "number" or not _is_scale(spec.scale)):
-            yield f"{where}.scale: must be a number above 0 on a number field, got {spec.scale!r}"
+            yield f"{where}.scale: must be a quoted number from 1e-40 to 1e40 on a number field, got {spec.scale!r}"
 
 
 def _check_http(source: Source) -> Iterator[str]:
     if source.http is not None:
         for key in ("connect_timeout_seconds", "read_timeout_seconds", "total_timeout_seconds", "max_bytes"):
-            if getattr(source.http, key) <= 0:
-                yield f"http.{key}: must be above 0"
-        if not re.match(r"^https?://[^\s/]+", source.http.url):
-            yield f"http.url: must be an http:// or https:// address, got {source.http.url!r}"
+            if not 0 < getattr(source.http, key) < math.inf:
+                yield f"http.{key}: must be above 0, got {getattr(source.http, key)!r}"
+        if not source.http.path.startswith("/"):
+            yield f"http.path: must begin with /, got {source.http.path!r}"
+    for key, url in _addresses(source):
+        if not _ADDRESS.fullmatch(url):
+            yield f"{key}: must be an http:// or https:// address without a / at its end, got {url!r}"
+    if source.files is not None and source.files.max_record_bytes < 1024:
+        yield "files.max_record_bytes: must be at least 1024"
+    if source.limits.monthly_requests is not None and source.limits.monthly_requests < 1:
+        yield "limits.monthly_requests: must be at least 1"
     if source.paging is not None:
-        if source.paging.size < 1:
-            yield "paging.size: must be at least 1"
+        for key in ("size", "usual_pages"):
+            if getattr(source.paging, key) < 1:
+                yield f"paging.{key}: must be at least 1"
         if source.paging.max_pages is not None and source.paging.max_pages < 1:
             yield "paging.max_pages: must be at least 1; leave it out for no limit"
     if source.auth is not None:
@@ -86,6 +100,17 @@ def _check_http(source: Source) -> Iterator[str]:
             yield f"auth.key: must name an environment variable that ends in _API_KEY, got {source.auth.key!r}"
     if source.freshness_seconds is not None and source.freshness_seconds < 1:
         yield "freshness_seconds: must be at least 1"
+
+
+def _addresses(source: Source) -> Iterator[tuple[str, str]]:
+    if source.http is not None:
+        yield "http.url", source.http.url
+    if source.auth is not None:
+        if source.auth.url is not None:
+            yield "auth.url", source.auth.url
+        for name, plan in source.auth.plans.items():
+            if plan.url is not None:
+                yield f"auth.plans.{name}.url", plan.url
 
 
 def _is_template(text: str) -> bool:
@@ -102,6 +127,6 @@ def _is_template(text: str) -> bool:
 
 def _is_scale(text: str) -> bool:
     try:
-        return Decimal(text).is_finite() and Decimal(text) > 0
+        return Decimal("1e-40") <= Decimal(text) <= Decimal("1e40")
     except InvalidOperation:
         return False

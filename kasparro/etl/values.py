@@ -104,11 +104,15 @@ def _decimal(found: Any) -> Decimal:
             raise BadValueError("not_a_number", f"must be a number, got {_show(found)}") from None
     if not isinstance(value, Decimal) or not value.is_finite():
         raise BadValueError("not_a_number", f"must be a number, got {_show(found)}")
-    if value and not -_SANE_EXPONENT <= value.adjusted() <= _SANE_EXPONENT:
+    if not value:
+        # A zero may carry any exponent, and Postgres would take it for a scale.
+        return Decimal(0)
+    if not -_SANE_EXPONENT <= value.adjusted() <= _SANE_EXPONENT:
         raise BadValueError("out_of_range", f"must be within {MAX_NUMBER}, got {_show(found)}")
-    if _LONGEST.plus(value) != value:
+    rounded = _LONGEST.plus(value)
+    if rounded != value:
         raise BadValueError("out_of_range", f"must have at most {MAX_NUMBER_CHARACTERS} digits, got {_show(found)}")
-    return value
+    return rounded
 
 
 def integer(found: Any) -> int:
@@ -156,5 +160,7 @@ def _in_range(moment: datetime, found: Any) -> datetime:
 
 def _show(found: Any) -> str:
     """A value for a message: short, and storable whatever it is."""
-    shown = ascii(found if not isinstance(found, Decimal) else str(found))
+    if isinstance(found, list | dict):
+        return "an array" if isinstance(found, list) else "an object"
+    shown = ascii(str(found) if isinstance(found, Decimal) else found)
     return shown if len(shown) <= 80 else shown[:77] + "..."

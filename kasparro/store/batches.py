@@ -92,7 +92,7 @@ def _row(seq: int, item: Normalised) -> tuple[object, ...]:
         return (*identity, *(None,) * 8, *why)
     return (
         *identity,
-        item.symbol.casefold(),
+        item.symbol_key,
         quote.observed_at,
         quote.price_usd,
         quote.market_cap_usd,

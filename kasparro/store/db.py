@@ -6,10 +6,13 @@ The service must run behind PgBouncer in transaction mode: no session state, no 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 from psycopg import errors as pg
+from psycopg.abc import Buffer
+from psycopg.types.datetime import TimestamptzLoader
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from kasparro import errors
@@ -23,6 +26,18 @@ MAX_LIFETIME_SECONDS = 600.0
 MAX_IDLE_SECONDS = 300.0
 # Seconds for one TCP connection attempt; without it a dead host hangs a thread for minutes.
 CONNECT_TIMEOUT_SECONDS = 5
+
+
+class _UtcLoader(TimestamptzLoader):
+    """Times in UTC whatever the session's time zone: arithmetic within another zone would follow its wall clock."""
+
+    def load(self, data: Buffer) -> datetime:
+        return super().load(data).astimezone(UTC)
+
+
+def _in_utc(conn: Connection) -> None:
+    conn.adapters.register_loader("timestamptz", _UtcLoader)
+
 
 # What Postgres says when it cannot be reached or goes away; a later attempt may succeed.
 _UNAVAILABLE = (
@@ -64,6 +79,7 @@ class Database:
             max_size=self._max_size,
             max_lifetime=MAX_LIFETIME_SECONDS,
             max_idle=MAX_IDLE_SECONDS,
+            configure=_in_utc,
             open=False,
             name="kasparro",
         )
@@ -111,6 +127,7 @@ def connect(dsn: str) -> Iterator[Connection]:
             application_name="kasparro",
         ) as conn,
     ):
+        _in_utc(conn)
         yield conn
 
 

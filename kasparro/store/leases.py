@@ -13,6 +13,11 @@ from kasparro.model import Lease
 from kasparro.store import db
 from kasparro.store.db import Connection
 
+# The share of a lease that one wait may take: below 1, so that a stuck transaction ends before the lease does. A lock
+# is waited for a little less long than a statement may take, so that it is the lock's error that is seen.
+_LOCK_SHARE = 0.7
+_WAIT_SHARE = 0.8
+
 
 @frozen(kw_only=True)
 class LeaseState:
@@ -119,12 +124,15 @@ def release(conn: Connection, lease: Lease) -> None:
 
 def limit_waits(conn: Connection, *, lease_seconds: float) -> None:
     """Let this transaction neither wait nor idle for long: a stopped process must not outlive its lease in one."""
-    for setting in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
-        conn.execute(
-            "select set_config(%(setting)s, %(value)s, true)",
-            {"setting": setting, "value": f"{int(lease_seconds * 1000 * _SHARE_OF_LEASE)}ms"},
-        )
-
-
-# The share of a lease that one wait may take: below 1, so that a stuck transaction ends before the lease does.
-_SHARE_OF_LEASE = 0.8
+    conn.execute(
+        """
+        select
+            set_config('lock_timeout', %(lock)s, true),
+            set_config('statement_timeout', %(wait)s, true),
+            set_config('idle_in_transaction_session_timeout', %(wait)s, true)
+        """,
+        {
+            "lock": f"{int(lease_seconds * 1000 * _LOCK_SHARE)}ms",
+            "wait": f"{int(lease_seconds * 1000 * _WAIT_SHARE)}ms",
+        },
+    )

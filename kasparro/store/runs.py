@@ -11,6 +11,9 @@ from kasparro.model import Counts, Lease, Run, RunStatus, Traffic, Trigger
 from kasparro.store import checkpoints, db
 from kasparro.store.db import Connection
 
+# Characters of an error message that are kept: many times what a person reads.
+_MAX_MESSAGE_CHARACTERS = 2000
+
 
 @frozen(kw_only=True)
 class NewRun:
@@ -140,7 +143,7 @@ def finish(conn: Connection, lease: Lease, source: str, ending: Ending) -> float
                 "checkpoint": Jsonb(checkpoints.summary(conn, source)),
                 "stage_seconds": Jsonb({name: round(value, 3) for name, value in ending.stage_seconds.items()}),
                 "error_code": ending.error_code,
-                "error_message": ending.error_message,
+                "error_message": _storable(ending.error_message),
             },
         )
     )
@@ -197,6 +200,14 @@ def get_tallies(conn: Connection, run_id: int) -> tuple[Counts, Traffic]:
         Counts(**{name: values[name] for name in fields_dict(Counts)}),
         Traffic(**{name: values[name] for name in fields_dict(Traffic)}),
     )
+
+
+def _storable(message: str | None) -> str | None:
+    """A message as text that Postgres takes: what an upstream said or a file holds may be anything."""
+    if message is None:
+        return None
+    text = message.replace("\x00", "\ufffd").encode("utf-8", "backslashreplace").decode()
+    return text[:_MAX_MESSAGE_CHARACTERS]
 
 
 def _find_interrupted(conn: Connection, source: str) -> int | None:

@@ -4,9 +4,11 @@ A file that grew is read from where it was left; one whose beginning changed is 
 what was read is an error of that file alone. Size and time of change decide nothing.
 """
 
+import codecs
 import glob
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +22,9 @@ from kasparro.model import Checkpoint, Page, Record, Rejection
 
 # Bytes hashed at a time when a file's known beginning is compared.
 _BLOCK_BYTES = 1024 * 1024
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# Characters that no text column takes: NUL, and the surrogates that stand for bytes which are no UTF-8.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class CsvFilesReader:
@@ -74,15 +79,17 @@ class CsvFilesReader:
             raise SliceError(f"{slice_name}: the header cannot be read: {row.message}", code="bad_header")
         if not row.cells:
             return []
+        if any(_UNSTORABLE.search(cell) for cell in row.cells):
+            raise SliceError(f"{slice_name}: the header is not UTF-8 text: {ascii(row.cells)[:300]}", code="bad_header")
         columns: list[str] = []
         for number, cell in enumerate(row.cells):
-            name = (cell.removeprefix("\ufeff") if number == 0 else cell).strip()
-            columns.append(name if name and name not in columns else f"{name}_{number + 1}")
+            name = cell.strip()
+            columns.append(_unique(name, number, [*columns, *(cell.strip() for cell in row.cells[number + 1 :])]))
         lacking = [name for name, spec in self._fields.items() if _lacks(name, spec, columns)]
         if lacking:
             wanted = "; ".join(f"{name} ({' or '.join(self._fields[name].paths)})" for name in lacking)
             raise SliceError(
-                f"{slice_name}: no column for {wanted}; the header has {', '.join(columns)[:300]}", code="bad_header"
+                f"{slice_name}: no column for {wanted}; the header has {ascii(columns)[1:300]}", code="bad_header"
             )
         return columns
 
@@ -111,6 +118,16 @@ class _Mark:
         return Page(slice=slice_name, records=records, position=position, validators=validators, last=last)
 
 
+def _unique(name: str, number: int, others: list[str]) -> str:
+    """A column's name, with its number where the name is blank or another column's too: no cell may hide another."""
+    if name and name not in others[:number]:
+        return name
+    made_up = f"{name}_{number + 1}"
+    while made_up in others:
+        made_up += "_"
+    return made_up
+
+
 def _resume(file: BinaryIO, slice_name: str, checkpoint: Checkpoint) -> _Mark:
     """Where to read on: at the checkpoint when every byte before it is as it was, else at the beginning."""
     known = int(checkpoint.position.get("offset", 0))
@@ -123,6 +140,8 @@ def _resume(file: BinaryIO, slice_name: str, checkpoint: Checkpoint) -> _Mark:
     if known and hasher.hexdigest() == checkpoint.validators.get("prefix"):
         return _Mark(offset=known, columns=tuple(checkpoint.position["columns"]), hasher=hasher)
     file.seek(0)
+    if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        file.seek(0)
     return _Mark()
 
 
@@ -140,7 +159,7 @@ def _record(row: csv_lines.Row, columns: list[str]) -> Record:
         fields = dict(zip(columns, row.cells, strict=True))
         # ASCII only: what could not be decoded stands as escapes, so that nothing is lost and all of it can be stored.
         payload = json.dumps(fields)
-        if "\\udc" not in payload or not _has_surrogates(row.cells):
+        if "\\udc" not in payload or not any(_SURROGATE.search(cell) for cell in row.cells):
             return Record(fields=fields, payload=payload)
         return _rejected(payload, "undecodable", "the record is not UTF-8 text")
     if row.defect is None:
@@ -151,10 +170,6 @@ def _record(row: csv_lines.Row, columns: list[str]) -> Record:
 
 def _rejected(payload: str, code: str, message: str) -> Record:
     return Record(fields={}, payload=payload, defect=Rejection(stage="read", code=code, field=None, message=message))
-
-
-def _has_surrogates(cells: list[str]) -> bool:
-    return any("\ud800" <= character <= "\udfff" for cell in cells for character in cell)
 
 
 def _lacks(name: str, spec: FieldMap, columns: list[str]) -> bool:

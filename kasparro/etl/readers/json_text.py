@@ -53,7 +53,7 @@ class _Reader:
             raise FetchError(f"the answer has no list at {path or 'its top'}", code="bad_answer")
         at = self._skip(at + 1)
         if self.text[at] == "]":
-            self._end(path, at + 1)
+            self._close(path, at + 1)
             return
         while True:
             self.constants = False
@@ -61,7 +61,7 @@ class _Reader:
             yield self._record(value, self.text[at:end])
             at = self._skip(end)
             if self.text[at] == "]":
-                self._end(path, at + 1)
+                self._close(path, at + 1)
                 return
             at = self._expect(at, ",")
 
@@ -89,11 +89,17 @@ class _Reader:
                 at = self._expect(at, ",")
         raise FetchError(f"the answer has no {wanted!r}", code="bad_answer")
 
-    def _end(self, path: str, at: int) -> None:
-        """Nothing may follow a top-level list; what follows a nested one closes the objects around it."""
-        rest = self.text[at:].strip()
-        if (not path and rest) or (path and not rest.endswith("}")):
-            raise json.JSONDecodeError("the answer does not end where its list does", self.text, at)
+    def _close(self, path: str, at: int) -> None:
+        """Read on from the list's end through the objects around it; nothing may follow them."""
+        for _ in path.split(".") if path else ():
+            at = self._skip(at)
+            while self.text[at] == ",":
+                _, at = self._decode(self.text, self._expect(at, ","))
+                _, at = self._decode(self.text, self._expect(self._skip(at), ":"))
+                at = self._skip(at)
+            at = self._expect(at, "}")
+        if self._skip(at) != len(self.text):
+            raise json.JSONDecodeError("the answer goes on after its end", self.text, at)
 
     def _skip(self, at: int) -> int:
         found = _SPACE.match(self.text, at)

@@ -1,0 +1,295 @@
+"""The composition root: what the service is made of, what it needs to start, and in which order it stops.
+
+The one place where layers meet. `serve` listens first and answers what it can while the database is still coming up;
+one-shot commands wait for the database for a limited time.
+"""
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from attrs import frozen
+
+from kasparro import __version__, errors
+from kasparro.clock import Clock, SystemClock
+from kasparro.config import Config
+from kasparro.etl import audit, catalogue, fetch, pipeline, schedule, tenure
+from kasparro.etl.readers import Reader
+from kasparro.etl.readers.csv_files import CsvFilesReader
+from kasparro.etl.readers.json_api import Get, JsonApiReader
+from kasparro.etl.scheduler import Scheduler
+from kasparro.etl.source import Kind, Source
+from kasparro.http import app as http_app
+from kasparro.http import health as http_health
+from kasparro.http import server
+from kasparro.model import SchedulerState, SourceInfo
+from kasparro.store import db, embedded, embedded_files, migrate, status
+from kasparro.store.bounded import BoundedDatabase
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Connections. Every request thread may hold one, every run two (its own and its heartbeat's); probes need a few more.
+POOL_SIZE = 24
+# Seconds without any progress after which a run's lease is no longer renewed: more than any single wait of a healthy
+# run, of which the longest is one HTTP answer.
+STALL_SECONDS = 120.0
+# Seconds between two attempts to reach the database while the service starts.
+_RETRY_SECONDS = 0.5
+# Seconds that runs, then open responses, get to end when the service stops; together less than the 10 s of Docker.
+_RUNS_STOP_SECONDS = 5.0
+_DRAIN_SECONDS = 3.0
+# The database that the service uses in the embedded PostgreSQL.
+EMBEDDED_DATABASE = "kasparro"
+
+
+@frozen(kw_only=True)
+class SourceStatus:
+    """How one configured source fares."""
+
+    info: SourceInfo
+    recorded: status.SourceStatus
+    stale: bool
+
+
+def data_folder(config: Config, cluster: str) -> Path:
+    """The folder that the embedded PostgreSQL `cluster` lives in, made where it is missing.
+
+    Raises KasparroError when it cannot be used.
+    """
+    return embedded_files.prepare(cluster, config.data_dir).folder
+
+
+class App:
+    """The service's object graph. `open_database` before anything that reads or writes, `close` at the end."""
+
+    def __init__(self, config: Config, *, clock: Clock | None = None, cluster: str = "default") -> None:
+        """Wire everything; touches neither network nor disk but for the source files.
+
+        `cluster` names the embedded PostgreSQL's data. Raises ConfigError for whatever is wrong in the sources.
+        """
+        self.config = config
+        self.clock = clock or SystemClock()
+        self.sources = catalogue.load_all(config)
+        for source in self.sources.values():
+            if source.http is not None:
+                catalogue.endpoint(source, config)
+        self.database = db.Database(prepare=config.prepare, max_size=POOL_SIZE)
+        self._http = fetch.Http(self.clock)
+        self.pipeline = pipeline.Pipeline(
+            database=self.database,
+            clock=self.clock,
+            http=self._http,
+            open_reader=self._open_reader,
+            settings=pipeline.Settings(
+                tenure=tenure.Settings(
+                    holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+                    lease_seconds=config.lease_seconds,
+                    stall_seconds=STALL_SECONDS,
+                )
+            ),
+        )
+        self._cluster = cluster
+        self._embedded: embedded.Embedded | None = None
+        self._scheduler: Scheduler | None = None
+        self._server: server.Server | None = None
+        self._trouble: errors.KasparroError | None = errors.DatabaseUnavailableError("the service is starting")
+
+    def __enter__(self) -> "App":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def find_sources(self, names: list[str]) -> list[Source]:
+        """The sources of these names, all enabled ones for none. Raises ConfigError naming what there is not."""
+        unknown = [name for name in names if name not in self.sources]
+        if unknown:
+            raise errors.ConfigError([f"there is no source {name!r} ({', '.join(self.sources)})" for name in unknown])
+        disabled = [name for name in names if not self.sources[name].enabled]
+        if disabled:
+            raise errors.ConfigError(
+                [f"source {name!r} is not enabled: see kasparro sources list" for name in disabled]
+            )
+        return [source for name, source in self.sources.items() if name in names or (not names and source.enabled)]
+
+    def open_database(self, stop: threading.Event, *, wait_seconds: float | None, migrate_first: bool) -> None:
+        """Reach the database, bring its schema up to date or make sure that it is, and open the pool.
+
+        Waits for a database that cannot be reached; for ever when `wait_seconds` is None. Raises
+        DatabaseUnavailableError when that time is over, SchemaError when the schema does not fit, StoppedError when
+        told to stop.
+        """
+
+        def attempt() -> None:
+            dsn, direct = self._addresses(stop)
+            with db.connect(direct) as conn:
+                if migrate_first:
+                    self._migrate(conn)
+                migrate.require_current(conn, code_version=__version__)
+            self.database.open(dsn)
+
+        self._reach(attempt, stop, wait_seconds)
+
+    def migrate(self, stop: threading.Event, *, wait_seconds: float | None) -> list[int]:
+        """Bring the schema up to date, with the partitions of all sources; the versions applied. Opens no pool.
+
+        Waits, and raises, as `open_database` does.
+        """
+
+        def attempt() -> list[int]:
+            _, direct = self._addresses(stop)
+            with db.connect(direct) as conn:
+                return self._migrate(conn)
+
+        return self._reach(attempt, stop, wait_seconds)
+
+    def statuses(self) -> tuple[str, list[SourceStatus]]:
+        """What /health says of the data (ok or degraded), and how every source fares.
+
+        Raises DatabaseUnavailableError when the database does not answer in time.
+        """
+        infos = self.source_infos()
+        with BoundedDatabase(self.database, self.clock).reading() as conn:
+            found = status.list_sources(conn, list(infos))
+        known = http_health.Findings(error=None, sources={name: each.health for name, each in found.items()})
+        return http_health.overall(list(infos.values()), known), [
+            SourceStatus(info=info, recorded=found[name], stale=http_health.is_stale(info, found[name].health))
+            for name, info in infos.items()
+        ]
+
+    def audits(self) -> list[audit.Audit]:
+        """What the source files and the environment come to, source by source; needs no database."""
+        return audit.sources(self.sources, self.config, now=self.clock.now())
+
+    def serve(
+        self,
+        stop: threading.Event,
+        *,
+        scheduler: bool,
+        migrate_first: bool,
+        before_schedule: Callable[[], None] | None = None,
+    ) -> None:
+        """Listen, then open the database, then schedule; returns after `stop` is set and everything has ended.
+
+        `before_schedule` is called once requests can be answered. Raises ConfigError when the address cannot be
+        listened on, SchemaError when the schema does not fit.
+        """
+        if scheduler:
+            self._scheduler = Scheduler(self.pipeline, self.sources, self.clock)
+        self._server = server.Server(self.wsgi(), self.config.host, self.config.port)
+        self._server.start()
+        logger.info("listening", extra={"host": self.config.host, "port": self._server.port})
+        try:
+            self.open_database(stop, wait_seconds=None, migrate_first=migrate_first)
+            if before_schedule is not None:
+                before_schedule()
+            if self._scheduler is not None and not stop.is_set():
+                self._scheduler.start()
+            stop.wait()
+        except errors.StoppedError:
+            pass
+        finally:
+            self._stop_serving()
+
+    @property
+    def port(self) -> int | None:
+        """The port that the service listens on, once it does."""
+        return self._server.port if self._server is not None else None
+
+    def close(self) -> None:
+        """Let go of everything that was opened."""
+        self.database.close()
+        self._http.close()
+        if self._embedded is not None:
+            self._embedded.close()
+            self._embedded = None
+
+    def source_infos(self) -> dict[str, SourceInfo]:
+        """What the API tells of the configured sources."""
+        now = self.clock.now()
+        return {
+            name: SourceInfo(
+                name=name,
+                enabled=source.enabled,
+                interval_seconds=schedule.longest_gap_seconds(source.schedule, now=now),
+                freshness_seconds=source.freshness_seconds,
+                monthly_requests=source.limits.monthly_requests,
+                config_fingerprint=source.fingerprint,
+            )
+            for name, source in self.sources.items()
+        }
+
+    def _migrate(self, conn: db.Connection) -> list[int]:
+        applied = migrate.apply(conn, sources=list(self.sources))
+        logger.info("schema is current", extra={"migrations_applied": applied})
+        return applied
+
+    def _reach(self, attempt: Callable[[], T], stop: threading.Event, wait_seconds: float | None) -> T:
+        """Do `attempt` again until the database answers."""
+        began = self.clock.monotonic()
+        said = ""
+        while True:
+            try:
+                return attempt()
+            except (errors.DatabaseUnavailableError, errors.ConflictError) as ex:
+                self._trouble = ex
+                if wait_seconds is not None and self.clock.monotonic() - began > wait_seconds:
+                    raise
+                if wait_seconds is None and ex.message != said:
+                    said = ex.message
+                    logger.warning("waiting for the database", extra={"error": said})
+            if self.clock.wait(stop, _RETRY_SECONDS):
+                raise errors.StoppedError("asked to stop while waiting for the database")
+
+    def _addresses(self, stop: threading.Event) -> tuple[str, str]:
+        """The service's address of the database, and the one for migrations."""
+        if self.config.database_url is not None:
+            dsn = self.config.database_url.reveal()
+            return dsn, self.config.direct_dsn.reveal() if self.config.direct_dsn is not None else dsn
+        if self._embedded is None:
+            base: Path | None = self.config.data_dir
+            self._embedded = embedded.open(self._cluster, base_dir=base, clock=self.clock, stop=stop)
+        dsn = self._embedded.dsn(EMBEDDED_DATABASE)
+        return dsn, dsn
+
+    def _open_reader(self, source: Source, get: Get) -> Reader:
+        if source.kind is Kind.CSV_FILES:
+            return CsvFilesReader(source)
+        return JsonApiReader(source, catalogue.endpoint(source, self.config), get)
+
+    def wsgi(self) -> http_app.WsgiApp:
+        infos: Mapping[str, SourceInfo] = self.source_infos()
+        return http_app.create(
+            database=self.database,
+            clock=self.clock,
+            sources=infos,
+            api_keys=self.config.api_keys,
+            scheduler_state=self._scheduler_state,
+            wake_scheduler=self._wake_scheduler,
+            ready=lambda: self._trouble,
+        )
+
+    def _scheduler_state(self) -> SchedulerState:
+        if self._scheduler is None:
+            return SchedulerState(enabled=False, alive=False)
+        return self._scheduler.state()
+
+    def _wake_scheduler(self) -> None:
+        if self._scheduler is not None:
+            self._scheduler.wake()
+
+    def _stop_serving(self) -> None:
+        """Runs first, then requests: a run's end is written while the API still says so."""
+        if self._scheduler is not None:
+            self._scheduler.stop(seconds=_RUNS_STOP_SECONDS)
+        if self._server is not None:
+            self._server.stop(drain_seconds=_DRAIN_SECONDS)
