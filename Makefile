@@ -1,0 +1,51 @@
+# Everything that a checkout can do. `make` alone lists it; settings pass through the environment (KASPARRO_PORT=8080 make demo).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo run test check lint types format lock bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-9s %s\n' "$$name" "$$text"; done
+
+install: $(STAMP) ## make .venv and install everything into it, from the lock file
+
+demo: $(STAMP) ## serve the stand-in upstreams' data on an embedded PostgreSQL: no key, no network, no Docker
+	@exec $(BIN)/python -m kasparro demo
+
+run: $(STAMP) ## serve the live upstreams' data
+	@exec $(BIN)/python -m kasparro serve
+
+test: $(STAMP) ## run the whole test suite
+	@exec $(BIN)/python -m pytest
+
+check: lint types test ## what a change must pass: lint, types, test
+
+lint: $(STAMP) ## look for mistakes and untidy code
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+types: $(STAMP) ## check the types
+	$(BIN)/python -m mypy
+
+format: $(STAMP) ## tidy the code up
+	$(BIN)/python -m ruff check --fix-only .
+	$(BIN)/python -m ruff format .
+
+lock: $(STAMP) ## write the lock files anew from setup.cfg
+	scripts/lock
+
+bench: $(STAMP) ## measure
+	@exec $(BIN)/python scripts/bench.py
+
+clean: ## remove what the other targets made, .venv and data excepted
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(STAMP): requirements-dev.lock setup.cfg pyproject.toml scripts/venv
+	@PYTHON='$(PYTHON)' scripts/venv $(VENV)
+	@touch $@
