@@ -1,0 +1,117 @@
+"""The API's table of contents: which path is answered by what, and what happens around every request.
+
+A new path is one file with a resource and one line in ROUTES.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import falcon
+from attrs import frozen
+
+from kasparro import errors, log, model
+from kasparro.clock import Clock
+from kasparro.config import Secret
+from kasparro.http import assets, data, health, middleware, runs, state, stats
+from kasparro.http import errors as problems
+from kasparro.http.resource import Resource
+from kasparro.http.streams import Streams
+from kasparro.store import db
+from kasparro.store.bounded import BoundedDatabase
+
+WsgiApp = falcon.App[falcon.Request, falcon.Response]
+
+
+@frozen(kw_only=True)
+class Parts:
+    """What resources are made of; each line of ROUTES takes out what its resource needs."""
+
+    database: BoundedDatabase
+    sources: Mapping[str, model.SourceInfo]
+    clock: Clock
+    streams: Streams
+    requests: runs.Requests
+    scheduler_state: Callable[[], model.SchedulerState]
+    ready: health.Ready
+
+
+ROUTES: Sequence[tuple[str, Callable[[Parts], Resource]]] = (
+    ("/data", lambda p: data.Data(p.database, p.sources, p.streams)),
+    ("/assets", lambda p: assets.Assets(p.database, p.sources)),
+    ("/assets/{slug}", lambda p: assets.Asset(p.database, p.sources)),
+    ("/stats", lambda p: stats.Stats(p.database, p.sources)),
+    ("/runs", lambda p: runs.Runs(p.database, p.sources, p.requests)),
+    ("/runs/{run_id}", lambda p: runs.Run(p.database)),
+    (
+        "/health",
+        lambda p: health.Health(p.database, p.sources, clock=p.clock, ready=p.ready, scheduler_state=p.scheduler_state),
+    ),
+    ("/health/live", lambda _: health.Live()),
+    ("/health/ready", lambda p: health.ReadyToServe(p.database, p.ready)),
+)
+
+
+class App(WsgiApp):
+    """Falcon, with a state for every request from its first moment, and a log line after its last byte."""
+
+    def __init__(self, clock: Clock, **options: Any) -> None:
+        super().__init__(**options)
+        self._clock = clock
+
+    def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        current = state.begin(env.get("HTTP_X_REQUEST_ID"), self._clock)
+        env[state.KEY] = current
+
+        def note_status(status: str, *rest: Any) -> Any:
+            current.status = int(status[:3])
+            return start_response(status, *rest)
+
+        with log.bind(request_id=current.request_id):
+            body = super().__call__(env, note_status)
+        return middleware.LoggedBody(body, env["REQUEST_METHOD"], current)
+
+
+def create(
+    *,
+    database: db.Database,
+    clock: Clock,
+    sources: Mapping[str, model.SourceInfo],
+    api_keys: Mapping[str, Secret],
+    scheduler_state: Callable[[], model.SchedulerState],
+    wake_scheduler: Callable[[], None],
+    ready: health.Ready,
+) -> WsgiApp:
+    """The WSGI application.
+
+    `ready` gives None once the database was reached and its schema is current, else the error that says why not.
+    """
+    bounded = BoundedDatabase(database, clock)
+    requests = runs.Requests(
+        bounded,
+        sources,
+        allowed=bool(api_keys),
+        scheduler_state=scheduler_state,
+        wake_scheduler=wake_scheduler,
+    )
+    parts = Parts(
+        database=bounded,
+        sources=sources,
+        clock=clock,
+        streams=Streams(bounded),
+        requests=requests,
+        scheduler_state=scheduler_state,
+        ready=ready,
+    )
+    around = [
+        middleware.Headers(private=bool(api_keys)),
+        middleware.Authentication(api_keys),
+        middleware.Gate(ready),
+    ]
+    app = App(clock, middleware=around)
+    app.req_options.strip_url_path_trailing_slash = True
+    app.add_error_handler(Exception, problems.handle_bug)
+    app.add_error_handler(falcon.HTTPError, problems.handle_falcon)
+    app.add_error_handler(errors.KasparroError, problems.handle_ours)
+    for path, make in ROUTES:
+        app.add_route(path, make(parts))
+    return app

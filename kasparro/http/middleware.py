@@ -1,0 +1,125 @@
+"""What happens around every request: who asks, whether the service is ready, headers, and a line in the access log."""
+
+import hmac
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import falcon
+
+from kasparro import errors
+from kasparro.config import Secret
+from kasparro.http import state
+from kasparro.http.errors import Problem, not_ready
+from kasparro.http.resource import Resource
+
+logger = logging.getLogger("kasparro.http")
+
+# Paths that need no key: probes, scrapers, and the pages that explain the rest.
+_OPEN_PATHS = frozenset({"/", "/health", "/metrics", "/docs", "/openapi.json"})
+_OPEN_PREFIX = "/health/"
+
+
+class Authentication:
+    """Refuses requests without one of the client keys, where there are any."""
+
+    def __init__(self, api_keys: Mapping[str, Secret]) -> None:
+        self._keys = [(name, secret.reveal().encode()) for name, secret in api_keys.items()]
+
+    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
+        """Note the client's name, or raise the 401 Problem."""
+        if not self._keys:
+            return
+        found = [name for key in _given_keys(req) for name in self._matching(key)]
+        if found:
+            state.of(req).client = found[0]
+        elif req.path not in _OPEN_PATHS and not req.path.startswith(_OPEN_PREFIX):
+            raise Problem(
+                401,
+                "unauthorized",
+                "send one of the service's keys as X-API-Key, or as Authorization: Bearer",
+                headers={"WWW-Authenticate": 'Bearer realm="kasparro"'},
+            )
+
+    def _matching(self, given: bytes) -> list[str]:
+        """Compares with every key, each in constant time: how long it takes tells nothing about any of them."""
+        matches = [hmac.compare_digest(given, key) for _, key in self._keys]
+        return [name for (name, _), match in zip(self._keys, matches, strict=True) if match]
+
+
+def _given_keys(req: falcon.Request) -> list[bytes]:
+    scheme, _, token = (req.get_header("Authorization") or "").partition(" ")
+    given = [req.get_header("X-API-Key"), token.strip() if scheme.lower() == "bearer" else None]
+    return [key.encode("utf-8", "surrogateescape") for key in given if key]
+
+
+class Gate:
+    """Notes the route, refuses unknown methods, and answers for resources that have no database yet."""
+
+    def __init__(self, ready: Callable[[], errors.KasparroError | None]) -> None:
+        self._ready = ready
+
+    def process_resource(
+        self, req: falcon.Request, _resp: falcon.Response, resource: Resource, _params: dict[str, Any]
+    ) -> None:
+        """Raises a 405 for a method that HTTP does not know, and a 503 Problem while the service is not ready."""
+        state.of(req).path = req.uri_template
+        if req.method not in falcon.COMBINED_METHODS:
+            known = [name for name in falcon.HTTP_METHODS if hasattr(resource, f"on_{name.lower()}")]
+            raise falcon.HTTPMethodNotAllowed([*known, "OPTIONS"])
+        reason = self._ready() if resource.needs_database else None
+        if reason is not None:
+            raise not_ready(reason)
+
+
+class Headers:
+    """Headers that every response has."""
+
+    def __init__(self, *, private: bool) -> None:
+        self._cache_control = "private, no-cache" if private else "no-cache"
+        self._vary = "Authorization, X-API-Key" if private else None
+
+    def process_response(self, req: falcon.Request, resp: falcon.Response, *_: object) -> None:
+        """Add them; what a resource has set stays."""
+        current = state.of(req)
+        resp.set_header("X-Request-ID", current.request_id)
+        resp.set_header("Server-Timing", f"total;dur={current.elapsed_ms()}")
+        resp.set_header("X-Content-Type-Options", "nosniff")
+        if resp.get_header("Cache-Control") is None:
+            resp.set_header("Cache-Control", self._cache_control)
+        if self._vary is not None:
+            resp.append_header("Vary", self._vary)
+
+
+class LoggedBody:
+    """A response body that counts its bytes, and writes the access log's line when the server is done with it."""
+
+    def __init__(self, body: Iterable[bytes], method: str, current: state.RequestState) -> None:
+        self._body = body
+        self._method = method
+        self._state = current
+        self._bytes = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._body:
+            self._bytes += len(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        """Close the body beneath and write the line; WSGI servers call it once, whatever happened."""
+        close = getattr(self._body, "close", None)
+        try:
+            if close is not None:
+                close()
+        finally:
+            current = self._state
+            fields = {
+                "method": self._method,
+                "path": current.path or "(unknown)",
+                "status": current.status,
+                "duration_ms": current.elapsed_ms(),
+                "bytes": self._bytes,
+                "client": current.client,
+                "request_id": current.request_id,
+            }
+            logger.info("%s %s %d", fields["method"], fields["path"], current.status, extra=fields)

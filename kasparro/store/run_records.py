@@ -1,0 +1,100 @@
+"""Run records as readers see them: JSON that Postgres renders, one of them or a page, newest first."""
+
+from collections.abc import Sequence
+
+from attrs import frozen
+from psycopg import sql
+
+from kasparro import errors
+from kasparro.store import db, timestamps
+
+# The fields of a run record in their order. Needs a row `u` of runs in scope.
+COLUMNS = sql.SQL(
+    """
+    u.id as run_id, u.source, u.slice, u.trigger, u.status, u.code_version, u.config_fingerprint, u.schema_fingerprint,
+    {created_at} as created_at, {started_at} as started_at, {finished_at} as finished_at,
+    trim_scale(round(extract(epoch from u.finished_at - u.started_at), 3)) as duration_seconds,
+    u.resumed_from, u.checkpoint_before, u.checkpoint_after, u.stage_seconds, u.batches,
+    json_build_object(
+        'read', u.records_read, 'inserted', u.inserted, 'updated', u.updated, 'unchanged', u.unchanged,
+        'duplicate', u.duplicate, 'rejected', u.rejected, 'rejected_expected', u.rejected_expected,
+        'raw_inserted', u.raw_inserted, 'future_dated', u.future_dated
+    ) as counts,
+    u.requests, u.retries, u.throttled, trim_scale(round(u.throttled_seconds::numeric, 3)) as throttled_seconds, u.bytes_read,
+    case when u.error_code is not null then
+        json_build_object('code', u.error_code, 'message', u.error_message)
+    end as error,
+    '[]'::json as anomalies
+    """
+).format(
+    created_at=timestamps.rfc3339("u.created_at"),
+    started_at=timestamps.rfc3339("u.started_at"),
+    finished_at=timestamps.rfc3339("u.finished_at"),
+)
+
+
+@frozen(kw_only=True)
+class RunPage:
+    """Records as the text of a JSON array, and the id of the last one when there are more."""
+
+    rows: str
+    next_id: int | None
+
+
+def page(
+    conn: db.Connection, *, sources: Sequence[str] | None, status: str | None, limit: int, before_id: int | None
+) -> RunPage:
+    """At most `limit` runs, newest first, older than `before_id`."""
+    conditions: list[sql.Composable] = []
+    if sources is not None:
+        # One source alone is compared by equality: only then does its index give the order as well.
+        one = len(sources) == 1
+        conditions.append(sql.SQL("u.source = %(source)s" if one else "u.source = any(%(sources)s)"))
+    if status is not None:
+        conditions.append(sql.SQL("u.status = %(status)s"))
+    if before_id is not None:
+        conditions.append(sql.SQL("u.id < %(before_id)s"))
+    query = sql.SQL(
+        """
+        with chosen as materialized (
+            select u.*, row_number() over (order by u.id desc) as n
+            from runs u
+            {where}
+            order by u.id desc
+            limit %(shown)s + 1
+        )
+        select
+            coalesce(json_agg(r order by u.id desc) filter (where u.n <= %(shown)s), '[]')::text,
+            count(*),
+            max(u.id) filter (where u.n = %(shown)s)
+        from chosen u
+        cross join lateral (select {columns}) r
+        """
+    ).format(
+        where=sql.SQL("where ") + sql.SQL(" and ").join(conditions) if conditions else sql.SQL(""), columns=COLUMNS
+    )
+    params = {
+        "source": sources[0] if sources else None,
+        "sources": list(sources or ()),
+        "status": status,
+        "before_id": before_id,
+        "shown": limit,
+    }
+    rows, found, last_id = db.one(conn.execute(query, params))
+    return RunPage(rows=rows, next_id=last_id if found > limit else None)
+
+
+def get(conn: db.Connection, run_id: int) -> str:
+    """One run as the text of a JSON object, with its anomalies and drifts. Raises NotFoundError."""
+    query = sql.SQL(
+        """
+        select row_to_json(r)::text
+        from runs u
+        cross join lateral (select {columns}, '[]'::json as drifts) r
+        where u.id = %(id)s
+        """
+    ).format(columns=COLUMNS)
+    row = conn.execute(query, {"id": run_id}).fetchone()
+    if row is None:
+        raise errors.NotFoundError(f"there is no run {run_id}")
+    return str(row[0])

@@ -1,0 +1,354 @@
+"""GET /data: every filter against a plain reading of the same rows, pages that miss nothing, exact numbers."""
+
+import csv
+import io
+import itertools
+import json
+import random
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import api_fixtures as fixtures
+import pytest
+
+from kasparro.store import quote_keys
+
+COLUMNS = [
+    "source", "external_id", "asset", "symbol", "name", "observed_at", "price_usd", "market_cap_usd", "volume_24h_usd",
+    "change_24h_pct", "rank", "circulating_supply", "ingested_at",
+]  # fmt: skip
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def api(databases: Any) -> Iterator[fixtures.Api]:
+    """Three sources of different pace and age, many ties in time, one listing with far more rows than the others."""
+    with fixtures.serve_clone(databases) as api:
+        for number in range(30):
+            for name, day in (("coinpaprika", 40), ("coingecko", 20), ("csv", 0)):
+                listing = fixtures.add_listing(
+                    api.conn, name, f"{name}-{number}", symbol=f"C{number % 7}", slug=f"coin-{number}"
+                )
+                count = 60 if (name, number) == ("csv", 3) else 1 + number % 4
+                start = fixtures.START + timedelta(days=day)
+                fixtures.add_series(api.conn, listing, count, step=HOUR, start=start)
+        yield api
+
+
+@pytest.fixture(scope="module")
+def everything(api: fixtures.Api) -> list[dict[str, Any]]:
+    """All rows with their listing ids, as Postgres tells them."""
+    names = ("listing_id", "source", "external_id", "asset", "symbol", "observed_at", "price_usd")
+    rows = api.conn.execute(
+        """
+        select q.listing_id, l.source, l.external_id, a.slug, l.symbol, q.observed_at, q.price_usd
+        from quotes q join listings l on l.id = q.listing_id join assets a on a.id = l.asset_id
+        """
+    )
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def expected(rows: list[dict[str, Any]], query: dict[str, str]) -> list[tuple[str, str]]:
+    """What a plain reading of the filter gives, in order."""
+
+    def matches(row: dict[str, Any]) -> bool:
+        return (
+            ("source" not in query or row["source"] in query["source"].split(","))
+            and ("symbol" not in query or row["symbol"].lower() in query["symbol"].lower().split(","))
+            and query.get("asset") in (None, row["asset"])
+            and query.get("external_id") in (None, row["external_id"])
+            and ("from" not in query or row["observed_at"] >= datetime.fromisoformat(query["from"]))
+            and ("to" not in query or row["observed_at"] < datetime.fromisoformat(query["to"]))
+            and ("min_price" not in query or row["price_usd"] >= int(query["min_price"]))
+            and ("max_price" not in query or row["price_usd"] <= int(query["max_price"]))
+        )
+
+    if query.get("view") == "latest":
+        newest = {row["listing_id"]: row for row in sorted(rows, key=lambda row: row["observed_at"])}
+        found = sorted(filter(matches, newest.values()), key=lambda row: row["listing_id"])
+    else:
+        found = sorted(filter(matches, rows), key=lambda row: (row["observed_at"], row["listing_id"]))
+    if query.get("order", "desc") == "desc":
+        found.reverse()
+    return [(row["external_id"], row["observed_at"].isoformat().replace("+00:00", "Z")) for row in found]
+
+
+def keys(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(row["external_id"], row["observed_at"]) for row in rows]
+
+
+CHOICES = {
+    "source": ["csv", "coinpaprika", "coingecko,csv", "csv,coingecko,coinpaprika", "retired"],
+    "symbol": ["c1", "C2,c3", "zzz"],
+    "asset": ["coin-3", "coin-7"],
+    "external_id": ["csv-3", "coingecko-11", "none"],
+    "from": ["2024-01-01T01:00:00+00:00", "2024-01-21T00:00:00+00:00"],
+    "to": ["2024-01-02T02:00:00+00:00", "2024-01-21T02:00:00+00:00"],
+    "min_price": ["2", "40"],
+    "max_price": ["3", "0"],
+    "view": ["latest"],
+    "order": ["asc", "desc"],
+}
+
+
+def random_query(seed: int) -> dict[str, str]:
+    choose = random.Random(seed)
+    names = choose.sample(sorted(CHOICES), choose.randint(0, 4))
+    return {name: choose.choice(CHOICES[name]) for name in names}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_walk_over_any_filter_equals_a_plain_reading(
+    api: fixtures.Api, everything: list[dict[str, Any]], seed: int
+) -> None:
+    """Following the links gives every matching row once, in order, whatever the filter and the size of the page."""
+    query = random_query(seed)
+    limit = random.Random(seed).choice((1, 7, 50, 1000))
+    rows = api.walk("/data", urlencode({**query, "limit": limit}) if limit > 1 else urlencode({**query, "limit": 13}))
+    assert keys(rows) == expected(everything, query)
+
+
+@pytest.mark.parametrize(("entries", "few"), [(3, 0), (3, 1000), (1000, 0)])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [5, 70])
+def test_every_way_to_find_a_page_gives_the_same(
+    api: fixtures.Api,
+    everything: list[dict[str, Any]],
+    monkeypatch: Any,
+    entries: int,
+    few: int,
+    order: str,
+    limit: int,
+) -> None:
+    """Looking by time and looking listing by listing are two ways to the same rows."""
+    monkeypatch.setattr(quote_keys, "_WINDOW_ENTRIES", entries)
+    monkeypatch.setattr(quote_keys, "_FEW_LISTINGS", few)
+    query = {"source": "csv,coingecko", "order": order, "limit": str(limit)}
+    assert keys(api.walk("/data", urlencode(query))) == expected(everything, query)
+
+
+@pytest.mark.parametrize("query", [{}, {"source": "csv"}, {"view": "latest"}, {"asset": "coin-3", "order": "asc"}])
+@pytest.mark.parametrize("offset", [0, 1, 59, 10_000])
+def test_offset_is_a_place_in_the_same_order(
+    api: fixtures.Api, everything: list[dict[str, Any]], query: dict[str, str], offset: int
+) -> None:
+    """A page by number is the same page as by cursor."""
+    rows = api.rows("/data", urlencode({**query, "offset": offset, "limit": 20}))
+    assert keys(rows) == expected(everything, query)[offset : offset + 20]
+
+
+@pytest.mark.parametrize("query", ["", "source=csv", "view=latest", "symbol=c1&from=2024-01-21"])
+def test_csv_ndjson_and_json_give_the_same_rows(api: fixtures.Api, query: str) -> None:
+    """Three formats, one answer."""
+    pages = [{name: value or "" for name, value in row.items()} for row in api.walk("/data", f"{query}&limit=200")]
+    lines = api.get("/data", f"{query}&format=ndjson").text.splitlines()
+    objects = [{name: value or "" for name, value in fixtures.parse(line).items()} for line in lines]
+    table = list(csv.DictReader(io.StringIO(api.get("/data", f"{query}&format=csv").text)))
+    assert pages == objects == table
+    assert pages
+
+
+@pytest.mark.parametrize("query", ["", "source=csv&symbol=c3", "view=latest", "max_price=2&view=latest", "symbol=zzz"])
+def test_exact_count_is_the_number_of_rows(api: fixtures.Api, query: str) -> None:
+    """The total counts the filter, not the page."""
+    pagination = api.get("/data", f"{query}&count=exact&limit=1").json["pagination"]
+    assert pagination["total"] == len(api.walk("/data", f"{query}&limit=1000"))
+
+
+def test_estimated_count_follows_the_statistics(api: fixtures.Api) -> None:
+    """After analyze the planner knows the size of the table."""
+    api.conn.execute("analyze")
+    total = api.get("/data", "count=estimated&limit=1").json["pagination"]["total"]
+    assert total == api.get("/data", "count=exact&limit=1").json["pagination"]["total"]
+    assert api.get("/data", "count=estimated&symbol=zzz").json["pagination"]["total"] == 0
+
+
+def test_count_is_left_out_by_default(api: fixtures.Api) -> None:
+    """Nobody pays for a count that was not asked for."""
+    pagination = api.get("/data").json["pagination"]
+    assert pagination.keys() == {"limit", "has_more", "next_cursor"}
+    assert pagination["limit"] == 50
+
+
+def test_row_has_every_column_in_order(api: fixtures.Api) -> None:
+    """Absent values are null, never left out."""
+    row = api.rows("/data", "limit=1")[0]
+    assert list(row) == COLUMNS
+    assert row["market_cap_usd"] is None
+    assert api.get("/data", "format=csv").text.splitlines()[0] == ",".join(COLUMNS)
+
+
+def test_last_page_has_no_next(api: fixtures.Api) -> None:
+    """Exactly as many rows as fit are the last page."""
+    result = api.get("/data", "asset=coin-0&limit=3")
+    assert result.json["pagination"] == {"limit": 3, "has_more": False, "next_cursor": None}
+    assert "Link" not in result.headers
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("cursor=abc", {"cursor"}),
+        ("cursor=abc&offset=1", {"cursor", "offset"}),
+        ("offset=10001", {"offset"}),
+        ("format=csv&limit=5", {"limit"}),
+        ("format=ndjson&cursor=x", {"cursor"}),
+        ("format=csv&offset=1&count=exact", {"offset", "count"}),
+        ("format=xml", {"format"}),
+        ("source=unknown", {"source"}),
+        ("min_price=NaN&max_price=Infinity", {"min_price", "max_price"}),
+        ("view=old&order=up&count=all", {"view", "order", "count"}),
+        ("asset=%00", {"asset"}),
+        ("from=yesterday&to=2024-02-30", {"from", "to"}),
+    ],
+)
+def test_wrong_parameters_are_named(api: fixtures.Api, query: str, names: set[str]) -> None:
+    """A 400 says which parameters are wrong."""
+    result = api.get("/data", query)
+    assert result.status_code == 400
+    assert {error["name"] for error in result.json["errors"]} == names
+
+
+def test_cursor_of_other_filters_is_refused(api: fixtures.Api) -> None:
+    """A cursor belongs to its filter and order; only the size of the page may change."""
+    cursor = api.get("/data", "source=csv&limit=5").json["pagination"]["next_cursor"]
+    assert api.get("/data", f"source=csv&limit=9&cursor={cursor}").status_code == 200
+    assert api.get("/data", f"source=csv&order=desc&view=all&cursor={cursor}").status_code == 200
+    for other in ("source=coingecko", "source=csv&order=asc", "source=csv&view=latest", "", "source=csv&min_price=1"):
+        result = api.get("/data", f"{other}&cursor={cursor}")
+        assert result.status_code == 400
+        assert result.json["errors"][0]["name"] == "cursor"
+
+
+@pytest.mark.parametrize("query", ["asset=no-such-asset", "asset=no-such-asset&format=csv"])
+def test_unknown_asset_is_not_found(api: fixtures.Api, query: str) -> None:
+    """An asset that does not exist is a 404, not an empty answer."""
+    result = api.get("/data", query)
+    assert (result.status_code, result.json["code"]) == (404, "not_found")
+
+
+def test_plus_sign_that_arrives_as_a_space_is_understood(api: fixtures.Api) -> None:
+    """Nobody escapes the plus of an offset."""
+    plain = api.get("/data", "from=2024-01-21T02:00:00+02:00&count=exact").json["pagination"]["total"]
+    escaped = api.get("/data", "from=2024-01-21T02:00:00%2B02:00&count=exact").json["pagination"]["total"]
+    assert plain == escaped == api.get("/data", "from=2024-01-21&count=exact").json["pagination"]["total"]
+
+
+@pytest.mark.parametrize(
+    "price", ["0.000000000000000000000000000001", "123456789012345678901234567890", "1.50", "1e30"]
+)
+def test_number_survives_exactly(dsn: str, price: str) -> None:
+    """What was stored is what is shown: no float, no exponent, no digit lost."""
+    with fixtures.serve(dsn) as api:
+        listing = fixtures.add_listing(api.conn, "csv", "x")
+        fixtures.add_quote(api.conn, listing, fixtures.START, price, change_24h_pct="-0.00000000000000000001")
+        plain = "1" + "0" * 30 if price == "1e30" else price
+        row = api.rows("/data")[0]
+        assert (row["price_usd"], row["change_24h_pct"]) == (plain, "-0.00000000000000000001")
+        assert f",{plain}," in api.get("/data", "format=csv").text
+
+
+def test_times_are_utc_with_microseconds_only_where_there_are_some(dsn: str) -> None:
+    """RFC 3339, always Z."""
+    with fixtures.serve(dsn) as api:
+        listing = fixtures.add_listing(api.conn, "csv", "x")
+        for microsecond in (0, 120_000, 1):
+            fixtures.add_quote(api.conn, listing, fixtures.START.replace(microsecond=microsecond))
+        times = [row["observed_at"] for row in api.rows("/data", "order=asc")]
+        assert times == ["2024-01-01T00:00:00Z", "2024-01-01T00:00:00.000001Z", "2024-01-01T00:00:00.12Z"]
+
+
+@pytest.mark.parametrize("query", ["limit=7", "limit=7&order=asc", "limit=7&source=csv", "limit=7&view=latest"])
+def test_walk_sees_every_old_row_once_while_rows_come_and_go(dsn: str, query: str) -> None:
+    """Inserts and deletes between pages neither hide nor repeat a row that was there all the time."""
+    with fixtures.serve(dsn) as api:
+        listings = [fixtures.add_listing(api.conn, "csv", f"x{number}") for number in range(25)]
+        for listing in listings:
+            fixtures.add_series(api.conn, listing, 2, step=HOUR)
+        old = keys(api.walk("/data", query))
+        seen: list[tuple[str, str]] = []
+        target = f"/data?{query}"
+        for number in itertools.count():
+            result = api.client.simulate_get(target)
+            seen += keys(result.json["data"])
+            target = fixtures.next_link(result)
+            if not target:
+                break
+            new = fixtures.add_listing(api.conn, "csv", f"new{number}")
+            fixtures.add_quote(api.conn, new, fixtures.START + timedelta(minutes=number))
+            fixtures.add_quote(api.conn, listings[number], fixtures.START - timedelta(days=number + 1))
+            api.conn.execute(
+                "delete from quotes where listing_id = %s and observed_at < %s", (listings[number], fixtures.START)
+            )
+        assert sorted(row for row in seen if row in set(old)) == sorted(old)
+
+
+@pytest.mark.parametrize("query", ["limit=5", "view=latest", "count=exact", "symbol=zzz"])
+def test_etag_holds_until_the_answer_changes(dsn: str, query: str) -> None:
+    """The same rows are a 304; one more row is not."""
+    with fixtures.serve(dsn) as api:
+        listing = fixtures.add_listing(api.conn, "csv", "x")
+        fixtures.add_quote(api.conn, listing, fixtures.START)
+        first = api.get("/data", query)
+        known = {"If-None-Match": first.headers["ETag"]}
+        assert first.headers["ETag"].startswith('W/"')
+        again = api.get("/data", query, known)
+        assert (again.status_code, again.text) == (304, "")
+        for name in ("ETag", "Cache-Control", "Vary"):
+            assert again.headers[name] == first.headers[name]
+        fixtures.add_quote(api.conn, fixtures.add_listing(api.conn, "csv", "y", symbol="zzz"), fixtures.START)
+        assert api.get("/data", query, known).status_code == 200
+
+
+@pytest.mark.parametrize("header", ['"nothing"', "*", '"a", W/"b"', "garbage", '"'])
+def test_if_none_match_of_any_shape_is_answered(api: fixtures.Api, header: str) -> None:
+    """Only the tag of this answer, or a star, is a match."""
+    assert api.get("/data", "limit=1", {"If-None-Match": header}).status_code == (304 if header == "*" else 200)
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("text/csv", "text/csv"),
+        ("application/x-ndjson", "application/x-ndjson"),
+        ("*/*", "application/json"),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "application/json"),
+        ("image/png", "application/json"),
+        ("not a media type;;", "application/json"),
+    ],
+)
+def test_accept_chooses_the_format(api: fixtures.Api, accept: str, media_type: str) -> None:
+    """Programs may say in a header what they read; what nobody has is answered with JSON."""
+    result = api.get("/data", "", {"Accept": accept})
+    assert result.status_code == 200
+    assert result.headers["Content-Type"].startswith(media_type)
+    assert result.headers["Vary"] == "Accept"
+
+
+def test_format_wins_over_accept(api: fixtures.Api) -> None:
+    """What stands in the address counts."""
+    assert api.get("/data", "format=json", {"Accept": "text/csv"}).json["data"]
+    assert (
+        api.get("/data", "format=csv", {"Accept": "application/json"}).headers["Content-Type"]
+        == "text/csv; charset=utf-8"
+    )
+
+
+def test_head_has_the_headers_of_get(api: fixtures.Api) -> None:
+    """Everything but the body."""
+    for query in ("limit=3", "format=csv"):
+        head, get = api.client.simulate_head("/data", query_string=query), api.get("/data", query)
+        assert head.text == ""
+        for name in ("Content-Type", "ETag", "Link", "Content-Length", "Cache-Control"):
+            assert head.headers.get(name) == get.headers.get(name)
+
+
+def test_json_body_says_whose_it_is_and_how_long_it_took(api: fixtures.Api) -> None:
+    """Request id and latency stand at the top of every body."""
+    result = api.get("/data", "limit=1000", {"X-Request-ID": "mine-1"})
+    body = json.loads(result.text)
+    assert body["request_id"] == result.headers["X-Request-ID"] == "mine-1"
+    assert 0 < body["api_latency_ms"] < 10_000
+    assert result.headers["Server-Timing"].startswith("total;dur=")

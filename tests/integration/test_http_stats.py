@@ -1,0 +1,136 @@
+"""GET /stats: counters that pruning never lowers, durations, and zeros where nothing happened yet."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import api_fixtures as fixtures
+import pytest
+
+from kasparro import model
+
+STATUSES = [status.value for status in model.RunStatus]
+NOTHING = {"read": 0, "inserted": 0, "updated": 0, "unchanged": 0, "duplicate": 0, "rejected": 0}
+
+
+@pytest.fixture(scope="module")
+def shared(databases: Any) -> Iterator[fixtures.Api]:
+    """The API on a database of its own."""
+    with fixtures.serve_clone(databases) as api:
+        yield api
+
+
+@pytest.fixture
+def api(shared: fixtures.Api) -> fixtures.Api:
+    """The same, empty."""
+    return shared.emptied()
+
+
+def by_source(api: fixtures.Api, query: str = "") -> dict[str, Any]:
+    return {entry["source"]: entry for entry in api.get("/stats", query).json["sources"]}
+
+
+def add_totals(api: fixtures.Api, source: str) -> None:
+    api.conn.execute(
+        """
+        insert into source_totals (source, records_read, inserted, rejected, requests, retries, throttled_seconds)
+        values (%s, 10, 7, 3, 5, 2, 1.5)
+        """,
+        (source,),
+    )
+    api.conn.execute(
+        "insert into run_totals (source, status, runs, seconds) values (%s, 'succeeded', 4, 40)", (source,)
+    )
+
+
+def test_source_that_never_ran_has_zeros_and_nulls(api: fixtures.Api) -> None:
+    """Every configured source is there from the first second."""
+    found = by_source(api)
+    assert list(found) == sorted(fixtures.SOURCES)
+    entry = found["coingecko"]
+    assert entry["runs"] == dict.fromkeys(STATUSES, 0)
+    assert entry["records"] == NOTHING
+    assert entry["duration"] == {"last": None, "median": None, "p95": None}
+    assert (entry["last_success_at"], entry["last_failure_at"], entry["last_run"]) == (None, None, None)
+    assert (entry["requests"], entry["retries"], entry["throttled_seconds"]) == (0, 0, 0)
+    assert entry["budget"] == {"tokens": None, "month_used": None, "month_limit": 10_000}
+    assert entry["checkpoint"] == {"position": None, "watermark": None, "slices": 0}
+
+
+def test_totals_add_up_all_sources(api: fixtures.Api) -> None:
+    """Sources that are no longer configured included."""
+    add_totals(api, "csv")
+    add_totals(api, "removed")
+    totals = api.get("/stats").json["totals"]
+    assert totals["records"] == NOTHING | {"read": 20, "inserted": 14, "rejected": 6}
+    assert (totals["requests"], totals["retries"], totals["throttled_seconds"]) == (10, 4, 3)
+    assert totals["runs"] == dict.fromkeys(STATUSES, 0) | {"succeeded": 8}
+    assert by_source(api)["removed"]["records"]["read"] == 10
+
+
+def test_filter_by_source_filters_totals_too(api: fixtures.Api) -> None:
+    """What is shown is what is added up."""
+    add_totals(api, "csv")
+    add_totals(api, "removed")
+    body = api.get("/stats", "source=csv,coingecko").json
+    assert [entry["source"] for entry in body["sources"]] == ["coingecko", "csv"]
+    assert body["totals"]["records"]["read"] == 10
+    assert api.get("/stats", "source=removed").status_code == 400
+
+
+def test_counts_come_from_totals_not_from_runs(api: fixtures.Api) -> None:
+    """Pruning runs lowers nothing; live runs are counted where they are."""
+    add_totals(api, "csv")
+    fixtures.add_run(api.conn, "csv", "running")
+    assert by_source(api)["csv"]["runs"] == dict.fromkeys(STATUSES, 0) | {"succeeded": 4, "running": 1}
+    api.conn.execute("delete from runs")
+    assert by_source(api)["csv"]["runs"]["succeeded"] == 4
+
+
+def test_durations_are_of_the_last_hundred_finished_runs(api: fixtures.Api) -> None:
+    """Older runs, live ones and crashed ones say nothing about how long a run takes now."""
+    for seconds in [9999] * 5 + list(range(1, 101)):
+        fixtures.add_run(api.conn, "csv", finished_at=fixtures.START + timedelta(seconds=seconds))
+    fixtures.add_run(api.conn, "csv", "crashed", finished_at=fixtures.START + timedelta(days=9))
+    fixtures.add_run(api.conn, "csv", "running")
+    assert by_source(api)["csv"]["duration"] == {"last": 100, "median": 50.5, "p95": 95.05}
+
+
+def test_last_run_is_the_whole_record(api: fixtures.Api) -> None:
+    """The same as /runs shows, of the newest run."""
+    fixtures.add_run(api.conn, "csv", "failed")
+    fixtures.add_run(api.conn, "csv", "running")
+    assert by_source(api)["csv"]["last_run"] == api.get("/runs", "source=csv").json["data"][0]
+
+
+def test_last_success_and_failure_come_from_the_schedule(api: fixtures.Api) -> None:
+    """In UTC, as everywhere."""
+    api.conn.execute(
+        """
+        insert into schedules (source, last_success_at, last_failure_at)
+        values ('csv', '2024-01-02T03:04:05+02:00', '2024-01-01T00:00:00.5Z')
+        """
+    )
+    entry = by_source(api)["csv"]
+    assert entry["last_success_at"] == "2024-01-02T01:04:05Z"
+    assert entry["last_failure_at"] == "2024-01-01T00:00:00.5Z"
+
+
+def test_checkpoint_is_that_of_the_live_stream_or_a_summary(api: fixtures.Api) -> None:
+    """However many files an archive has, the answer stays small."""
+    api.conn.execute(
+        """
+        insert into checkpoints (source, slice, position, watermark, run_id)
+        values
+            ('coingecko', '', '{"page": 3}', '2024-01-01T00:00:00Z', 1),
+            ('csv', 'a.csv', '{"offset": 1}', '2024-01-01T00:00:00Z', 1),
+            ('csv', 'b.csv', '{"offset": 2}', '2024-01-03T00:00:00Z', 1)
+        """
+    )
+    found = by_source(api)
+    assert found["coingecko"]["checkpoint"] == {
+        "position": {"page": 3},
+        "watermark": "2024-01-01T00:00:00Z",
+        "slices": 1,
+    }
+    assert found["csv"]["checkpoint"] == {"position": None, "watermark": "2024-01-03T00:00:00Z", "slices": 2}
