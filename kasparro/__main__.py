@@ -1,0 +1,163 @@
+"""The command line: `kasparro`, or `python -m kasparro`. Argument parsing and exit codes, nothing else.
+
+0 done, 1 failed, 2 usage or configuration; `run` also has 3 and 75, see commands/runner.py.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+
+from kasparro import __version__, errors
+from kasparro.commands import signals
+from kasparro.config import SOURCE_VARIABLES, VARIABLES, Config
+
+FAILED, USAGE = 1, 2
+# What shells report for a program that a closed pipe or Ctrl-C ended: 128 and the signal's number.
+BROKEN_PIPE, INTERRUPTED = 141, 130
+
+Run = Callable[[argparse.Namespace, Config, signals.Stop], int]
+
+
+@frozen(kw_only=True)
+class Command:
+    """One command. One that `winds_up` is asked to stop by a signal; the others end at once."""
+
+    help: str
+    winds_up: bool = False
+    add_arguments: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that `argv` names (None: the process's arguments) and return its exit code."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        return USAGE
+    stop = signals.Stop()
+    try:
+        if COMMANDS[args.command].winds_up:
+            signals.catch(stop)
+        else:
+            signals.end_at_once()
+        code = _load(args.command)(args, Config.from_env(os.environ), stop)
+        sys.stdout.flush()
+        return code
+    except errors.ConfigError as ex:
+        # Docker knows only 0 and 1 for a health check.
+        return _complain(ex.problems, FAILED if args.command == "healthcheck" else USAGE)
+    except errors.StoppedError:
+        return stop.exit_code
+    except errors.KasparroError as ex:
+        return _complain([ex.message], FAILED)
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _load(name: str) -> Run:
+    """A command's function. Only its own file is imported: a health check every few seconds needs little."""
+    run: Run = importlib.import_module(f"kasparro.commands.{name}").run
+    return run
+
+
+def _complain(problems: Sequence[str], code: int) -> int:
+    for problem in problems:
+        print(f"kasparro: {problem}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kasparro",
+        description="A trustworthy, queryable record of crypto market quotes.",
+        epilog=_settings(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"kasparro {__version__}")
+    subparsers = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        command.add_arguments(subparsers.add_parser(name, help=command.help, description=command.help))
+    return parser
+
+
+def _settings() -> str:
+    """The settings, all of them environment variables."""
+    variables = VARIABLES | {f"KASPARRO_SOURCE_<NAME>_{{{','.join(SOURCE_VARIABLES)}}}": "change one source"}
+    width = max(len(name) for name in VARIABLES)
+    lines = [
+        f"  {name:<{width}}  {meaning}" if len(name) <= width else f"  {name}\n  {'':{width}}  {meaning}"
+        for name, meaning in variables.items()
+    ]
+    return "\n".join(("settings (environment; secrets also as NAME_FILE, a path):", *lines))
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-scheduler", action="store_true", help="only serve, run no sources")
+    parser.add_argument("--no-migrate", action="store_true", help="refuse to start while the schema is behind")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("source", nargs="*", default=[], metavar="SOURCE", help="the source's name")
+    which.add_argument("--all", action="store_true", help="every enabled source")
+    parser.add_argument("--cron", action="store_true", help="exit 0 for partial, busy and deferred runs too")
+    _add_json(parser)
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|check")
+    _add_json(actions.add_parser("list", help="names, schedules and files"))
+    _add_json(actions.add_parser("check", help="validate files and settings; fail above an upstream's budget"))
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=_port, help="the port to listen on (KASPARRO_PORT)")
+
+
+def _add_upstream(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add("--port", type=_port, default=8001, help="port to listen on, 0 for a free one (%(default)s)")
+    add("--seed", type=int, default=1, help="which market is made up (%(default)s)")
+    add("--tick", type=int, help="pin the prices to this tick; otherwise they follow the clock")
+    add("--tick-seconds", type=int, default=60, help="seconds a tick (%(default)s)")
+    add("--coinpaprika-coins", type=int, default=2000, metavar="N", help="coins listed (%(default)s)")
+    add("--coingecko-coins", type=int, default=3010, metavar="N", help="coins listed (%(default)s)")
+    add("--coinpaprika-key", action="append", default=[], metavar="KEY", help="accept only this key; repeatable")
+    add("--coingecko-key", action="append", default=[], metavar="KEY", help="accept only this key; repeatable")
+    add("--coingecko-plan", choices=("demo", "pro"), default="demo", help="whose host to be (%(default)s)")
+    add("--require-keys", action="store_true", help="refuse requests without a key")
+    add("--requests-per-minute", type=int, metavar="N", help="answer 429 above this, for each upstream")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"must be a port number from 0 to 65535, got {text!r}")
+    return int(text)
+
+
+COMMANDS = {
+    "serve": Command(help="answer the API and run due sources", winds_up=True, add_arguments=_add_serve),
+    "run": Command(help="ingest sources once", winds_up=True, add_arguments=_add_run),
+    "status": Command(help="show how every source fares", add_arguments=_add_json),
+    "sources": Command(help="list the sources, or check their files and settings", add_arguments=_add_sources),
+    "migrate": Command(help="bring the database's schema up to date"),
+    "healthcheck": Command(help="exit 0 when the service is ready (for Docker)"),
+    "demo": Command(help="everything on this machine, with made-up data", winds_up=True, add_arguments=_add_demo),
+    "upstream": Command(help="the stand-in upstreams alone", winds_up=True, add_arguments=_add_upstream),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Where do a command's log lines go, and what must never stand in them?"""
+
+import logging
+import re
+from collections.abc import Iterator
+from typing import TextIO
+from urllib.parse import unquote
+
+from kasparro import log
+from kasparro.config import Config
+
+logger = logging.getLogger("kasparro")
+
+# The password of a connection string, in both forms that libpq takes. In the first it may be percent-encoded.
+_PASSWORDS = (re.compile(r"^[a-z]+://[^/@:]*:([^@]*)@"), re.compile(r"\bpassword\s*=\s*'?([^'\s]+)"))
+
+
+def begin(config: Config, stream: TextIO) -> None:
+    """Send log lines to `stream`, without the configuration's secrets, and warn of settings that nobody reads."""
+    # Whoever reads the lines may go away (`kasparro serve | head`); that is no reason to print tracebacks.
+    logging.raiseExceptions = False
+    log.configure(secrets=secret_values(config), stream=stream)
+    for name in config.unknown:
+        logger.warning("unknown setting, ignored", extra={"variable": name})
+
+
+def silence() -> None:
+    """Show no log lines: a short command says everything itself."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    logging.getLogger().setLevel(logging.CRITICAL)
+
+
+def secret_values(config: Config) -> list[str]:
+    """Every text of the configuration that must not appear in a log line, the longest first."""
+    addresses = [secret.reveal() for secret in (config.database_url, config.direct_dsn) if secret is not None]
+    keys = [secret.reveal() for secret in (*config.api_keys.values(), *config.upstream_keys.values())]
+    found = {*addresses, *keys, *(password for address in addresses for password in _passwords(address))}
+    return sorted(found, key=lambda text: (-len(text), text))
+
+
+def _passwords(address: str) -> Iterator[str]:
+    for pattern in _PASSWORDS:
+        for match in pattern.finditer(address):
+            yield match[1]
+            yield unquote(match[1])
