@@ -85,7 +85,7 @@ class Server:
 
     def stop(self, drain_seconds: float) -> None:
         """Accept nothing more, wait up to `drain_seconds` until every answer is sent, then close."""
-        if self._thread is None:
+        if self._thread is None or self._stop_at is not None:
             return
         self._stop_at = self._clock.monotonic() + drain_seconds
         self._listeners[0].pull_trigger()
@@ -118,7 +118,8 @@ class Server:
             if not self._channels():
                 return
             self._turn(_DRAIN_LOOK_SECONDS)
-        logger.warning("%d connections are closed before their answers were sent", len(self._channels()))
+        if self._channels():
+            logger.warning("%d connections are closed before their answers were sent", len(self._channels()))
 
     def _close(self) -> None:
         for channel in self._channels():

@@ -132,7 +132,7 @@ class _Waiting:
             if _ensure_watcher(self._plan, start=watchers < _MAX_WATCHERS):
                 watchers += 1
                 if watchers > _MAX_WATCHERS:
-                    raise self._failed("it ended at once")
+                    raise self._failed("it ended by itself")
             else:
                 found = _answering_socket_dir(self._plan.cluster)
                 if found is not None:

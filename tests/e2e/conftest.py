@@ -1,0 +1,59 @@
+"""What the end-to-end tests share: a home without settings, started programs that are gone afterwards, archives."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import program
+import pytest
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder of the test's own."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def start() -> Iterator[program.Start]:
+    """Starts a command that goes on; whatever still runs at the end of the test is ended."""
+    started: list[program.Program] = []
+
+    def begin(*args: str, env: Mapping[str, str]) -> program.Program:
+        started.append(program.Program(*args, env=env))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.close()
+
+
+@pytest.fixture
+def env(home: Path, dsn: str) -> dict[str, str]:
+    """An environment with a migrated database, the sources csv alone, and short leases."""
+    settings = {
+        "DATABASE_URL": dsn,
+        "KASPARRO_LEASE_SECONDS": "1",
+        "KASPARRO_CSV_GLOB": str(home / "archives" / "*.csv"),
+        "KASPARRO_SOURCE_COINPAPRIKA_ENABLED": "off",
+        "KASPARRO_SOURCE_COINGECKO_ENABLED": "off",
+    }
+    return program.environment(home, settings)
+
+
+@pytest.fixture
+def upstream(home: Path, start: program.Start) -> str:
+    """The address of a stand-in with few coins."""
+    args = ("upstream", "--port", "0", "--coinpaprika-coins", "50", "--coingecko-coins", "50")
+    line = start(*args, env=program.environment(home, {})).wait_line("CoinPaprika")
+    return line.split()[-1].removesuffix("/v1")
+
+
+@pytest.fixture
+def second_dsn(databases: Any) -> Iterator[str]:
+    """A second database like `dsn`, to compare with."""
+    name = databases.clone()
+    yield databases.dsn(name)
+    databases.drop(name)

@@ -1,0 +1,78 @@
+"""kill -9 in the middle of a large file, then a start at once: as if nothing had happened."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from program import Start, run, wait_until, write_large_archive
+
+ROWS = 200_000
+# What must be the same, whichever ids, runs and times there were: name -> rows without them.
+TABLES = {
+    "quotes": """
+        select l.source, l.external_id, q.observed_at, q.price_usd, q.market_cap_usd, q.volume_24h_usd,
+            q.change_24h_pct, q.rank, q.circulating_supply, q.content_hash
+        from quotes q join listings l on l.id = q.listing_id
+    """,
+    "latest": """
+        select l.source, l.external_id, n.observed_at
+        from latest_quotes n join listings l on l.id = n.listing_id
+    """,
+    "raw": "select source, content_hash, slice, external_id, payload::text, constants::text from raw_records",
+    "listings": """
+        select l.source, l.external_id, l.symbol, l.name, l.match_method, a.slug, a.symbol, a.name
+        from listings l join assets a on a.id = l.asset_id
+    """,
+    "checkpoints": "select source, slice, position, watermark, validators from checkpoints",
+    "rejections": "select source, slice, code, dedup_key, attempts from rejections",
+    "totals": """
+        select source, records_read, inserted, updated, unchanged, duplicate, rejected, raw_inserted from source_totals
+    """,
+}
+
+
+def digests(dsn: str) -> dict[str, tuple[object, ...] | None]:
+    """Rows and one digest of each table, whatever the order of its rows: the sum of their hashes."""
+    with psycopg.connect(dsn) as conn:
+        conn.execute("set timezone = 'UTC'")
+        return {
+            name: conn.execute(f"select count(*), sum(hashtextextended(t::text, 0)) from ({rows}) t").fetchone()
+            for name, rows in TABLES.items()
+        }
+
+
+def runs_of(dsn: str) -> list[tuple[Any, ...]]:
+    """(id, status, batches, records read, resumed_from, offset after) of every run, oldest first."""
+    with psycopg.connect(dsn) as conn:
+        return conn.execute(
+            """
+            select id, status, batches, records_read, resumed_from,
+                (checkpoint_after #>> '{latest,large.csv,position,offset}')::bigint
+            from runs
+            order by id
+            """
+        ).fetchall()
+
+
+def test_killed_run_resumes_at_its_offset_and_leaves_the_same_tables(
+    home: Path, start: Start, env: dict[str, str], dsn: str, second_dsn: str
+) -> None:
+    """The crashed run is closed where it stood, the next one goes on from there, and nothing tells them apart."""
+    archive = home / "archives" / "large.csv"
+    write_large_archive(archive, rows=ROWS)
+    undisturbed = start("run", "csv", "--json", env=env | {"DATABASE_URL": second_dsn})
+    killed = start("run", "csv", env=env)
+    wait_until(lambda: any(batches >= 3 for _, _, batches, *_ in runs_of(dsn)), "three batches")
+    assert killed.stop(signal.SIGKILL)[0] == -signal.SIGKILL
+    again = run("run", "csv", "--json", env=env)
+    assert again.returncode == 0, again.stderr
+    (first_id, first_status, _, first_read, _, offset), (_, status, _, _, resumed_from, end) = runs_of(dsn)
+    assert (first_status, status, resumed_from) == ("crashed", "succeeded", first_id)
+    assert 0 < offset < end == archive.stat().st_size
+    (result,) = json.loads(again.stdout)["runs"]
+    assert first_read > 0
+    assert result["counts"]["read"] == ROWS - first_read
+    assert undisturbed.wait() == 0
+    assert digests(dsn) == digests(second_dsn)

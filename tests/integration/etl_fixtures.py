@@ -1,0 +1,175 @@
+"""What the ETL tests are made of: made-up sources and records, readers of them, and pipelines on a database.
+
+The fixture `etl` that opens them, and the checks after every test, are in etl_checks.py.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from attrs import define, evolve, field
+from psycopg import sql
+
+from kasparro.clock import SystemClock
+from kasparro.etl import catalogue, fetch, pipeline, schedule, tenure
+from kasparro.etl.readers import Reader, csv_files, json_api, json_text
+from kasparro.etl.source import FIELD_TYPES, FieldMap, Http, Kind, Source
+from kasparro.model import Checkpoint, Page, Record, RunResult, Trigger
+from kasparro.store import db
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+# Seconds. No wait of a test lasts that long unless something is broken.
+LONG = 20.0
+PATHS = ("id", "symbol", "name", "at", "price", "cap", "volume", "change", "rank", "supply")
+
+
+def source(name: str = "coinpaprika", **changes: Any) -> Source:
+    """A source whose records look as `record` makes them."""
+    maps = {
+        name: FieldMap(paths=(path,), type=FIELD_TYPES[name]) for name, path in zip(FIELD_TYPES, PATHS, strict=True)
+    }
+    made = Source(
+        name=name,
+        kind=Kind.JSON_API,
+        schedule=schedule.parse("every 1h"),
+        fields=maps,
+        http=Http(url="http://127.0.0.1:1", path="/"),
+        expected=frozenset({"price_missing"}),
+    )
+    return evolve(made, **changes)
+
+
+def record(
+    external_id: str | None = "btc", *, at: datetime | str | None = NOON, price: Any = "1", **more: Any
+) -> Record:
+    """A record; its symbol and name follow from its id unless given, None leaves a field out."""
+    when = at.isoformat() if isinstance(at, datetime) else at
+    named = {"symbol": external_id, "name": f"Coin {external_id}"} if external_id else {}
+    fields = {"id": external_id, **named, "at": when, "price": price, **more}
+    text = json.dumps([{key: value for key, value in fields.items() if value is not None}])
+    return next(json_text.records(text, ""))
+
+
+def page(*records: Record, slice_name: str = "", last: bool = True, **more: Any) -> Page:
+    """A page of these records; it completes its slice unless told otherwise."""
+    return Page(slice=slice_name, records=records, last=last, **more)
+
+
+class ListReader:
+    """Gives the pages it was made of; an exception among them is raised, a function is called and its result given."""
+
+    def __init__(self, slices: Mapping[str, Sequence[Any]]) -> None:
+        self._slices = slices
+        self.starts: list[Checkpoint] = []
+
+    def slices(self) -> list[str]:
+        return list(self._slices)
+
+    def read(self, slice_name: str, checkpoint: Checkpoint) -> Iterator[Page]:
+        self.starts.append(checkpoint)
+        for each in self._slices[slice_name]:
+            given = each() if callable(each) else each
+            if isinstance(given, Exception):
+                raise given
+            if given is not None:
+                yield given
+
+
+@define
+class Etl:
+    """Runs pipelines on one fresh database. `replayable` False: raw records alone do not say what the quotes are."""
+
+    dsn: str
+    conn: db.Connection
+    database: db.Database
+    clock: SystemClock = field(factory=SystemClock)
+    http: fetch.Http = field(default=None)
+    sources: dict[str, Source] = field(factory=dict)
+    replayable: bool = True
+
+    def build(self, reader: Reader | None = None, *, holder: str = "me", **settings: Any) -> pipeline.Pipeline:
+        """A pipeline that reads from `reader`, or as the source says; `settings` are those of tenure and of a batch."""
+        batch = {key: settings.pop(key) for key in ("batch_records",) if key in settings}
+        held = tenure.Settings(**{"holder": holder, "lease_seconds": 10.0, "stall_seconds": 60.0, **settings})
+
+        def open_reader(given: Source, get: json_api.Get) -> Reader:
+            self.sources[given.name] = given
+            return reader or self._open(given, get)
+
+        return pipeline.Pipeline(
+            database=self.database,
+            clock=self.clock,
+            http=self.http,
+            open_reader=open_reader,
+            settings=pipeline.Settings(tenure=held, **batch),
+        )
+
+    def run(self, *pages: Any, of: Source | None = None, **settings: Any) -> RunResult:
+        """One run of a source (the made-up one) over these pages, or over what the source itself says."""
+        reader = ListReader({pages[0].slice if isinstance(pages[0], Page) else "": pages}) if pages else None
+        return self.start(self.build(reader, **settings), of=of)
+
+    def start(
+        self,
+        runner: pipeline.Pipeline,
+        *,
+        of: Source | None = None,
+        trigger: Trigger = Trigger.CLI,
+        stop: threading.Event | None = None,
+    ) -> RunResult:
+        """One run of this pipeline to its end."""
+        result = runner.run(of or source(), trigger=trigger, stop=stop or threading.Event())
+        assert result is not None
+        return result
+
+    def rows(self, query: str, *params: Any) -> list[tuple[Any, ...]]:
+        """What this query gives."""
+        return self.conn.execute(query, params).fetchall()  # type: ignore[arg-type]
+
+    def value(self, query: str, *params: Any) -> Any:
+        """The only value that this query gives."""
+        ((value,),) = self.rows(query, *params)
+        return value
+
+    def quotes(self) -> dict[tuple[str, datetime], Any]:
+        """The price of every quote, by external_id and time."""
+        query = "select external_id, observed_at, price_usd from quotes join listings l on l.id = listing_id"
+        return {(external_id, at): price for external_id, at, price in self.rows(query)}
+
+    def run_row(self, run_id: int, *columns: str) -> tuple[Any, ...]:
+        """These columns of a run."""
+        names = sql.SQL(", ").join(map(sql.Identifier, columns))
+        (row,) = self.conn.execute(sql.SQL("select {} from runs where id = %s").format(names), [run_id]).fetchall()
+        return row
+
+    def writes(self) -> dict[str, tuple[int, int, int]]:
+        """Rows ever inserted, updated and deleted, rolled back or not, of every table that unchanged input leaves alone.
+
+        Closes the pool: counters are only complete when the writing connections have ended.
+        """
+        self.database.close()
+        self.database.open(self.dsn)
+        query = """
+            select relname, n_tup_ins, n_tup_upd, n_tup_del
+            from pg_stat_user_tables
+            where starts_with(relname, 'raw')
+            or relname in ('quotes', 'latest_quotes', 'listings', 'assets', 'checkpoints')
+        """
+        return {name: tuple(counts) for name, *counts in self.rows(query)}  # type: ignore[misc]
+
+    def _open(self, given: Source, get: json_api.Get) -> Reader:
+        if given.kind is Kind.CSV_FILES:
+            return csv_files.CsvFilesReader(given)
+        return json_api.JsonApiReader(given, catalogue.Endpoint(url=given.http.url), get)
+
+
+def wait_until(done: Callable[[], Any], *, what: str) -> None:
+    """Look until `done` gives something true; fail with `what` when it never does."""
+    clock, never = SystemClock(), threading.Event()
+    deadline = clock.monotonic() + LONG
+    while not done():
+        assert clock.monotonic() < deadline, f"never: {what}"
+        clock.wait(never, 0.01)

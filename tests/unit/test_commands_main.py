@@ -1,0 +1,158 @@
+"""The command line in one process: what is parsed, what is printed where, and with which exit code it ends."""
+
+import json
+import logging
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kasparro import __main__, __version__, errors
+from kasparro.config import VARIABLES
+
+COMMANDS = ["serve", "run", "status", "sources", "migrate", "healthcheck", "demo", "upstream"]
+
+
+@pytest.fixture(autouse=True)
+def untouched_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An environment without settings, and signal handlers and logging as they were."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    root = logging.getLogger()
+    logged, level = list(root.handlers), root.level
+    yield
+    root.handlers[:], root.level = logged, level
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def test_help_has_one_line_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """And every setting with its meaning."""
+    with pytest.raises(SystemExit) as ended:
+        __main__.main(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert [name for name in COMMANDS if f"\n    {name}" in text] == COMMANDS == list(__main__.COMMANDS)
+    assert all(f"  {name} " in text and meaning in text for name, meaning in VARIABLES.items())
+    assert "KASPARRO_SOURCE_<NAME>_{URL,SCHEDULE,ENABLED,MAX_PAGES}" in text
+
+
+def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    """What runs, in a form that scripts can cut."""
+    with pytest.raises(SystemExit):
+        __main__.main(["--version"])
+    assert capsys.readouterr().out == f"kasparro {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["nonsense"],
+        ["run"],
+        ["run", "csv", "--all"],
+        ["sources"],
+        ["serve", "--fast"],
+        ["demo", "--port", "x"],
+        ["upstream", "--port", "65536"],
+    ],
+)
+def test_usage_error_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What was typed is wrong: argparse says how it goes."""
+    with pytest.raises(SystemExit) as ended:
+        __main__.main(argv)
+    assert ended.value.code == 2
+    assert "usage: kasparro" in capsys.readouterr().err
+
+
+def test_no_command_prints_the_help_and_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """On stderr: nobody asked for it."""
+    assert __main__.main([]) == 2
+    printed = capsys.readouterr()
+    assert "commands:" in printed.err
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    "command", [["serve"], ["run", "csv"], ["status"], ["sources", "check"], ["migrate"], ["demo"]]
+)
+def test_bad_settings_exit_2_with_a_line_each(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of them, before anything else is done."""
+    monkeypatch.setenv("KASPARRO_PORT", "eighty")
+    monkeypatch.setenv("KASPARRO_PREPARE", "maybe")
+    assert __main__.main(command) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[:2] for line in lines] == [["kasparro:", "KASPARRO_PORT:"], ["kasparro:", "KASPARRO_PREPARE:"]]
+
+
+def test_bad_settings_exit_1_from_a_health_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker reserves the code 2."""
+    monkeypatch.setenv("KASPARRO_PORT", "eighty")
+    assert __main__.main(["healthcheck"]) == 1
+
+
+def test_bad_option_of_the_stand_in_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """The options check themselves; the line names the one."""
+    assert __main__.main(["upstream", "--seed", "-1"]) == 2
+    assert capsys.readouterr().err.startswith("kasparro: seed: must be a whole number")
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [(errors.SchemaError("behind"), 1), (errors.ConfigError(["a: b"]), 2), (KeyboardInterrupt(), 130)],
+)
+def test_error_of_a_command_becomes_an_exit_code(
+    raised: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a command raises on purpose is a line and a code, never a traceback."""
+
+    def fail(*_: object) -> int:
+        raise raised
+
+    monkeypatch.setattr(__main__, "_load", lambda _name: fail)
+    assert __main__.main(["status"]) == code
+
+
+def test_sources_list_says_where_each_file_is(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The built-in ones, aligned, without colours or boxes where nobody looks."""
+    assert __main__.main(["sources", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["source", "coingecko", "coinpaprika", "csv"]
+    assert lines[1].split()[1:5] == ["json_api", "every", "20m", "yes"]
+    assert all(line.endswith(f"/{line.split()[0]}.toml") for line in lines[1:])
+
+
+def test_sources_check_passes_with_the_built_in_sources(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is shipped stays within the upstreams' free plans."""
+    assert __main__.main(["sources", "check", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["ok"] is True
+    assert {name: source["calls_per_month"] for name, source in answer["sources"].items()} == {
+        "coingecko": 8766, "coinpaprika": 8766, "csv": 0,
+    }  # fmt: skip
+
+
+def test_sources_check_fails_above_the_budget(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By how much, and which settings would change it."""
+    monkeypatch.setenv("KASPARRO_SOURCE_COINPAPRIKA_SCHEDULE", "every 1m")
+    assert __main__.main(["sources", "check"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "43,830 upstream calls a month are 23,830 above its budget of 20,000" in line
+    assert "KASPARRO_SOURCE_COINPAPRIKA_SCHEDULE (for example 'every 3m')" in line
+
+
+def test_sources_check_masks_keys(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Enough to tell two keys apart, too little to use one."""
+    monkeypatch.setenv("COINGECKO_API_KEY", "CG-hunter2hunter2-last")
+    monkeypatch.setenv("COINPAPRIKA_API_KEY", "hunter2")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://kasparro:hunter2@db/kasparro")
+    assert __main__.main(["sources", "check"]) == 0
+    printed = capsys.readouterr()
+    assert "hunter2" not in printed.out + printed.err
+    assert "set (…last)" in printed.out
+    assert "https://api-pro.coinpaprika.com/v1" in printed.out

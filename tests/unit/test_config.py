@@ -1,0 +1,145 @@
+"""The settings: what counts as given, every mistake at once, and secrets that never show."""
+
+from pathlib import Path
+
+import pytest
+
+from kasparro.config import VARIABLES, Config, Secret, SourceOverride
+from kasparro.errors import ConfigError
+
+
+def problems(environ: dict[str, str]) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        Config.from_env(environ)
+    return caught.value.problems
+
+
+def test_from_env_gives_the_defaults_when_nothing_is_set() -> None:
+    """An empty environment is a working one."""
+    config = Config.from_env({"HOME": "/root", "PATH": "/bin"})
+    assert config == Config()
+    assert (config.host, config.port, config.scheduler, config.prepare) == ("127.0.0.1", 8000, True, True)
+
+
+def test_from_env_takes_blank_values_as_absent() -> None:
+    """`KASPARRO_PORT=` in an env file means that it is not set."""
+    assert Config.from_env(dict.fromkeys(VARIABLES, "  ")) == Config()
+
+
+def test_from_env_reports_every_bad_value_at_once() -> None:
+    """Nobody has to start the service five times to learn of five mistakes."""
+    found = problems({
+        "DATABASE_URL": "nonsense",
+        "KASPARRO_PORT": "70000",
+        "KASPARRO_PREPARE": "maybe",
+        "KASPARRO_SOURCES_DIR": "/does/not/exist",
+        "KASPARRO_SOURCE_CSV_MAX_PAGES": "-1",
+        "COINGECKO_API_PLAN": "free",
+    })  # fmt: skip
+    assert [line.partition(":")[0] for line in found] == [
+        "COINGECKO_API_PLAN", "DATABASE_URL", "KASPARRO_PORT", "KASPARRO_PREPARE", "KASPARRO_SOURCES_DIR",
+        "KASPARRO_SOURCE_CSV_MAX_PAGES",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e9", "soon", "3601"])
+def test_seconds_are_refused_outside_their_range(text: str) -> None:
+    """A lease of no length, or of all eternity, is a mistake."""
+    (line,) = problems({"KASPARRO_LEASE_SECONDS": text})
+    assert line.startswith("KASPARRO_LEASE_SECONDS: must be ")
+    assert text in line
+
+
+@pytest.mark.parametrize(("text", "on"), [("on", True), ("TRUE", True), ("1", True), ("Off", False), ("no", False)])
+def test_switch_takes_the_usual_words(text: str, on: bool) -> None:
+    """On, true, yes, 1 and their opposites, in any case."""
+    assert Config.from_env({"KASPARRO_SCHEDULER": text}).scheduler is on
+
+
+def test_port_is_understood_as_platforms_give_it() -> None:
+    """PORT alone counts; KASPARRO_PORT comes first."""
+    assert Config.from_env({"PORT": "9000"}).port == 9000
+    assert Config.from_env({"PORT": "9000", "KASPARRO_PORT": "9001"}).port == 9001
+
+
+def test_secret_shows_in_no_text() -> None:
+    """repr, str and format are what ends up in logs and tracebacks."""
+    config = Config.from_env({
+        "DATABASE_URL": "postgresql://kasparro:hunter2hunter2@db/kasparro",
+        "COINGECKO_API_KEY": "CG-hunter2hunter2",
+        "KASPARRO_API_KEYS": "desk:hunter2hunter2",
+    })  # fmt: skip
+    assert "hunter2" not in f"{config!r} {config} {config.database_url} {[*config.api_keys.values()]}"
+    assert config.upstream_keys["COINGECKO_API_KEY"].reveal() == "CG-hunter2hunter2"
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "KASPARRO_DIRECT_DSN"])
+def test_bad_address_is_reported_without_its_value(name: str) -> None:
+    """It may hold a password."""
+    (line,) = problems({name: "postgers://kasparro:hunter2hunter2@db/kasparro"})
+    assert line.startswith(f"{name}: ")
+    assert "hunter2" not in line
+
+
+def test_secret_is_read_from_a_mounted_file(tmp_path: Path) -> None:
+    """NAME_FILE is a path; line ends around the secret do not belong to it."""
+    path = tmp_path / "key"
+    path.write_text("CG-from-a-file\n")
+    config = Config.from_env({"COINGECKO_API_KEY_FILE": str(path)})
+    assert config.upstream_keys == {"COINGECKO_API_KEY": Secret("CG-from-a-file")}
+    assert config.unknown == ()
+
+
+def test_secret_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """The variable and the path, because one of them is wrong."""
+    (line,) = problems({"DATABASE_URL_FILE": str(tmp_path / "gone")})
+    assert line.startswith("DATABASE_URL_FILE: cannot read ")
+    assert "gone" in line
+
+
+def test_secret_given_twice_is_refused(tmp_path: Path) -> None:
+    """Which of the two counts should be nobody's guess."""
+    (line,) = problems({"COINGECKO_API_KEY": "a", "COINGECKO_API_KEY_FILE": str(tmp_path)})
+    assert line == "COINGECKO_API_KEY: set either COINGECKO_API_KEY or COINGECKO_API_KEY_FILE, not both"
+
+
+def test_api_keys_come_by_comma_or_line() -> None:
+    """Names in front of keys; spaces and empty entries do not matter."""
+    config = Config.from_env({"KASPARRO_API_KEYS": "desk: one-long-key ,\nbot:another-key,\n"})
+    assert {name: secret.reveal() for name, secret in config.api_keys.items()} == {
+        "desk": "one-long-key",
+        "bot": "another-key",
+    }
+
+
+def test_api_keys_are_refused_without_being_shown() -> None:
+    """No name, too short, twice: each entry is told by its name or number, never by its key."""
+    lines = problems({"KASPARRO_API_KEYS": "hunter2hunter2,desk:hunter2,bot:hunter2hunter2,bot:hunter2hunter2"})
+    assert [line.startswith("KASPARRO_API_KEYS: ") for line in lines] == [True] * 3
+    assert "hunter2" not in "".join(lines)
+
+
+def test_source_overrides_are_collected_by_source() -> None:
+    """The source's name may have underscores itself; 0 pages lifts the limit."""
+    config = Config.from_env({
+        "KASPARRO_SOURCE_MY_DESK_URL": "https://desk.example/v1/",
+        "KASPARRO_SOURCE_MY_DESK_MAX_PAGES": "0",
+        "KASPARRO_SOURCE_CSV_ENABLED": "off",
+        "KASPARRO_SOURCE_CSV_SCHEDULE": "every 5m",
+    })  # fmt: skip
+    assert config.source_overrides == {
+        "my_desk": SourceOverride(url="https://desk.example/v1", max_pages=0),
+        "csv": SourceOverride(enabled=False, schedule="every 5m"),
+    }
+
+
+def test_unknown_settings_are_found() -> None:
+    """A typo in a name is worth a warning; keys of further sources and the test suite's setting are none."""
+    config = Config.from_env({
+        "KASPARRO_PROT": "1",
+        "KASPARRO_SOURCE_CSV_SPEED": "1",
+        "KASPARRO_TEST_DSN": "dbname=test",
+        "KASPARRO_DESK_API_KEY": "x",
+        "KASPARRO_API_KEYS_FILE": "/dev/null",
+    })  # fmt: skip
+    assert config.unknown == ("KASPARRO_PROT", "KASPARRO_SOURCE_CSV_SPEED")

@@ -1,0 +1,307 @@
+"""CSV files as slices: what a read gives, where it can go on, and that no file's content breaks anything."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kasparro.errors import SliceError
+from kasparro.etl import schedule
+from kasparro.etl.readers import csv_files
+from kasparro.etl.source import FIELD_TYPES, FieldMap, Files, Kind, Source
+from kasparro.model import Checkpoint
+
+HEADER = "symbol,name,date,price\n"
+ROWS = "".join(f"S{number},Name {number},2026-01-01,{number + 1}.5\n" for number in range(7))
+MAPPED = {"symbol": "symbol", "name": "name", "observed_at": "date", "price_usd": "price"}
+
+
+def source(glob, *, max_record_bytes=1024 * 1024, **fields):
+    """A source of files with the map MAPPED."""
+    paths = {**MAPPED, **fields}
+    maps = {name: FieldMap(paths=(path,), type=FIELD_TYPES[name]) for name, path in paths.items()}
+    return Source(
+        name="archive", kind=Kind.CSV_FILES, schedule=schedule.parse("every 1m"), fields=maps,
+        files=Files(glob=str(glob), max_record_bytes=max_record_bytes),
+    )  # fmt: skip
+
+
+def read(path, checkpoint=None, **options):
+    """What reading this file gives from the checkpoint on: its records, and the checkpoint after the last page."""
+    reader = csv_files.CsvFilesReader(source(path, **options))
+    after = checkpoint or Checkpoint(slice=path.name)
+    records = []
+    for page in reader.read(path.name, after):
+        records += page.records
+        # What the database gives back, because it is kept as JSON there.
+        position = json.loads(json.dumps(page.position))
+        after = Checkpoint(slice=page.slice, position=position, validators=dict(page.validators))
+    return records, after
+
+
+def write(folder, content):
+    """A file with this content."""
+    path = folder / "a.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def prices(records):
+    """The price column of the records; a defect's code where there is none."""
+    return [record.defect.code if record.defect else record.fields["price"] for record in records]
+
+
+def error(path, checkpoint=None, **options):
+    """The code of the SliceError that reading gives; its message can be stored."""
+    with pytest.raises(SliceError) as caught:
+        read(path, checkpoint, **options)
+    assert "\x00" not in caught.value.message
+    caught.value.message.encode()
+    return caught.value.code
+
+
+def test_records_are_rows_as_objects_when_a_file_is_read(tmp_path):
+    """The payload is JSON of the row, with the header's names."""
+    records, after = read(write(tmp_path, HEADER + ROWS))
+    assert records[0].fields == {"symbol": "S0", "name": "Name 0", "date": "2026-01-01", "price": "1.5"}
+    assert json.loads(records[0].payload) == records[0].fields
+    assert len(records) == 7
+    assert after.position == {"offset": len(HEADER + ROWS), "columns": ["symbol", "name", "date", "price"]}
+
+
+def test_nothing_is_read_again_when_a_file_is_unchanged(tmp_path):
+    """And the checkpoint stays as it is."""
+    path = write(tmp_path, HEADER + ROWS)
+    _, after = read(path)
+    assert read(path, after) == ([], after)
+
+
+def test_only_the_tail_is_read_when_a_file_grew(tmp_path):
+    """From the offset on, with the columns of the header that is not read again."""
+    path = write(tmp_path, HEADER + ROWS)
+    _, after = read(path)
+    path.write_text(HEADER + ROWS + "NEW,New,2026-01-02,9\n")
+    records, _ = read(path, after)
+    assert [record.fields["symbol"] for record in records] == ["NEW"]
+
+
+def test_everything_is_read_again_when_the_beginning_changed(tmp_path):
+    """The same length and the same time of change prove nothing."""
+    path = write(tmp_path, HEADER + ROWS)
+    _, after = read(path)
+    path.write_text((HEADER + ROWS).replace("1.5", "8.5"))
+    records, again = read(path, after)
+    assert prices(records) == ["8.5", *[f"{number}.5" for number in range(2, 8)]]
+    assert again.position == after.position
+    assert again.validators != after.validators
+
+
+@pytest.mark.parametrize("keep", [0, 10, len(HEADER), len(HEADER + ROWS) - 1])
+def test_truncated_file_is_an_error_when_less_is_there_than_was_read(tmp_path, keep):
+    """Nothing is guessed about what it means."""
+    path = write(tmp_path, HEADER + ROWS)
+    _, after = read(path)
+    path.write_text((HEADER + ROWS)[:keep])
+    assert error(path, after) == "file_truncated"
+
+
+def test_last_record_is_read_again_when_it_has_no_line_end(tmp_path):
+    """It is ingested at once, and the offset stays before it because it may still grow."""
+    path = write(tmp_path, HEADER + ROWS + "X,X,2026-01-01,1")
+    records, after = read(path)
+    assert prices(records)[-1] == "1"
+    assert after.position["offset"] == len(HEADER + ROWS)
+    path.write_text(HEADER + ROWS + "X,X,2026-01-01,12\nY,Y,2026-01-01,3\n")
+    assert prices(read(path, after)[0]) == ["12", "3"]
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "symbol,name,date,price", HEADER, "\r\n" + HEADER])
+def test_file_without_records_gives_an_empty_page_when_it_is_new(tmp_path, content):
+    """A header that has no line end may still grow; what follows later is read."""
+    path = write(tmp_path, content)
+    records, after = read(path)
+    assert records == []
+    path.write_text((content if "price" in content else content + HEADER).rstrip("\n") + "\n" + ROWS)
+    assert len(read(path, after)[0]) == 7
+
+
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_header_is_found_when_it_has_a_bom_quotes_or_other_line_ends(tmp_path, bom, quote, line_end):
+    """Exports come with all of them, and they are no part of the first name."""
+    header = ",".join(f"{quote}{name}{quote}" for name in MAPPED.values())
+    content = bom + f"{header}{line_end}S,N,2026-01-01,1{line_end}{line_end}T,N,2026-01-01,2{line_end}".encode()
+    path = write(tmp_path, content)
+    records, after = read(path)
+    assert [list(record.fields) for record in records] == [list(MAPPED.values())] * 2
+    assert prices(records) == ["1", "2"]
+    assert after.position["offset"] == len(content)
+
+
+def test_first_name_may_hold_a_comma_when_it_is_quoted_after_a_bom(tmp_path):
+    """The mark in front must not undo the quotes."""
+    content = b'\xef\xbb\xbf"Symbol, short",name,date,price\nS,N,2026-01-01,1\n'
+    records, _ = read(write(tmp_path, content), symbol="Symbol, short")
+    assert prices(records) == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("row", "code"),
+    [
+        ("S,N,2026-01-01\n", "ragged_row"),
+        ("S,N,2026-01-01,1,2\n", "ragged_row"),
+        ('"S"x,N,2026-01-01,1\n', "bad_csv"),
+        ("S,N,2026-01-01," + "9" * 300 + "\n", "record_too_long"),
+        (b"S,\xff\xfe,2026-01-01,1\n", "undecodable"),
+        (b"S,\xff\n", "ragged_row"),
+        (b'"\xff"x\n', "bad_csv"),
+    ],
+)
+def test_bad_row_is_one_rejection_when_the_others_are_good(tmp_path, row, code):
+    """It is kept, and reading goes on at the next line."""
+    content = HEADER.encode() + (row if isinstance(row, bytes) else row.encode()) + b"T,N,2026-01-01,2\n"
+    records, after = read(write(tmp_path, content), max_record_bytes=200)
+    assert prices(records) == [code, "2"]
+    assert records[0].payload.isascii()
+    json.loads(records[0].payload)
+    assert after.position["offset"] == len(content)
+
+
+def test_rows_before_an_unclosed_quote_are_read_when_the_file_ends_in_it(tmp_path):
+    """The slice is an error, the offset stays before the quote, and a file that closes it later is read on."""
+    path = write(tmp_path, HEADER + 'S,N,2026-01-01,1\n"T,N')
+    reader = csv_files.CsvFilesReader(source(path))
+    pages = reader.read("a.csv", Checkpoint(slice="a.csv"))
+    page = next(pages)
+    assert (prices(page.records), page.last) == (["1"], False)
+    with pytest.raises(SliceError):
+        next(pages)
+    path.write_text(HEADER + 'S,N,2026-01-01,1\n"T,N",N,2026-01-01,2\n')
+    after = Checkpoint(slice="a.csv", position=page.position, validators=page.validators)
+    assert prices(read(path, after)[0]) == ["2"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "symbol,name,date\nS,N,2026-01-01\n",
+        "a\n",
+        '"a"b,c\n',
+        "x" * 3000 + "\n",
+        (HEADER + ROWS).encode("utf-16"),
+        b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\n\xff\x00\n",
+        b"symbol,name,date,price,\xff\nS,N,2026-01-01,1,x\n",
+        b"symbol,name,date,price,a\x00b\nS,N,2026-01-01,1,x\n",
+    ],
+)
+def test_file_is_an_error_of_its_own_when_its_header_cannot_be_used(tmp_path, content):
+    """Its message names the file, and can be stored whatever the header holds."""
+    assert error(write(tmp_path, content), max_record_bytes=1000) == "bad_header"
+
+
+def test_columns_are_told_apart_when_names_repeat_or_are_blank(tmp_path):
+    """Every cell is kept under a name of its own."""
+    path = write(tmp_path, "symbol,name,date,price,price,,\nS,N,2026-01-01,1,2,3,4\n")
+    records, _ = read(path)
+    assert records[0].fields == {
+        "symbol": "S", "name": "N", "date": "2026-01-01", "price": "1", "price_5": "2", "_6": "3", "_7": "4",
+    }  # fmt: skip
+
+
+def test_no_cell_is_lost_when_made_up_names_meet_real_ones(tmp_path):
+    """A second `a` in third place must not hide a column that is called `a_3`."""
+    for names in ("a_7,a,a", "a,a,a_6", "a_8,a_7,a,a"):
+        cells = [str(number) for number in range(2, 3 + names.count(","))]
+        path = write(tmp_path, f"symbol,name,date,price,{names}\nS,N,2026-01-01,1,{','.join(cells)}\n")
+        records, _ = read(path)
+        assert list(records[0].fields.values())[4:] == cells
+
+
+def test_file_is_an_error_of_its_own_when_it_cannot_be_opened(tmp_path):
+    """Gone between listing and reading, or never readable."""
+    assert error(tmp_path / "gone.csv") == "file_unreadable"
+
+
+def test_slices_are_paths_below_the_fixed_part_when_files_lie_in_folders(tmp_path):
+    """In the order of their names, folders left out."""
+    for name in ("b.csv", "x/a.csv", "x/y/c.csv", "x/d.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(HEADER)
+    (tmp_path / "folder.csv").mkdir()
+    reader = csv_files.CsvFilesReader(source(tmp_path / "**/*.csv"))
+    assert reader.slices() == ["b.csv", "x/a.csv", "x/y/c.csv"]
+    assert csv_files.CsvFilesReader(source(tmp_path / "x/*.csv")).slices() == ["a.csv"]
+    assert csv_files.CsvFilesReader(source(tmp_path / "b.csv")).slices() == ["b.csv"]
+    assert csv_files.CsvFilesReader(source(tmp_path / "none/*.csv")).slices() == []
+
+
+def test_slices_are_found_when_the_glob_is_relative(tmp_path, monkeypatch):
+    """Relative to where the service runs."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    write(tmp_path / "data", HEADER + ROWS)
+    for glob in ("data/*.csv", "./data/*.csv", "*/a.csv", "data/a.csv"):
+        reader = csv_files.CsvFilesReader(source(glob))
+        (name,) = reader.slices()
+        (page,) = reader.read(name, Checkpoint(slice=name))
+        assert len(page.records) == 7
+
+
+def test_pages_end_at_record_boundaries_when_a_file_is_long(tmp_path, monkeypatch):
+    """Reading can go on after any of them, and gives what was left."""
+    monkeypatch.setattr(csv_files, "BATCH_RECORDS", 3)
+    path = write(tmp_path, HEADER + ROWS)
+    reader = csv_files.CsvFilesReader(source(path))
+    pages = list(reader.read("a.csv", Checkpoint(slice="a.csv")))
+    assert [(len(page.records), page.last) for page in pages] == [(3, False), (3, False), (1, True)]
+    for number, page in enumerate(pages):
+        start = Checkpoint(slice="a.csv", position=page.position, validators=page.validators)
+        records = [record for rest in pages[number + 1 :] for record in rest.records]
+        assert read(path, start)[0] == records
+
+
+CELL = st.text(st.sampled_from('ab1 ,"\n\r;ä🐰'), max_size=5)
+
+
+@given(st.lists(st.tuples(CELL, CELL), max_size=8), st.data())
+def test_growth_in_any_steps_gives_the_same_records_as_the_whole_file(tmp_path_factory, rows, data):
+    """However often a file is read while it is being written, no record is lost or doubled."""
+    lines = [HEADER.encode()]
+    lines += ['"{}","{}",2026-01-01,1\r\n'.format(*(cell.replace('"', '""') for cell in row)).encode() for row in rows]
+    steps = sorted(data.draw(st.lists(st.integers(1, len(lines)), max_size=4)))
+    path = tmp_path_factory.mktemp("growth") / "a.csv"
+    grown, after = [], None
+    for step in [*steps, len(lines)]:
+        path.write_bytes(b"".join(lines[:step]))
+        records, after = read(path, after)
+        grown += records
+    whole, end = read(path)
+    assert (grown, after) == (whole, end)
+
+
+ANY_FILE = st.one_of(
+    st.binary(max_size=300),
+    st.text(st.sampled_from('a,"\n\r\x00ä\ufeff'), max_size=80).map(str.encode),
+    st.lists(st.sampled_from([b"S,N,2026-01-01,1", b'"', b"\n", b"\r\n", b",", b"\xff", b"\x00", b"x" * 70])).map(
+        lambda parts: HEADER.encode() + b"".join(parts)
+    ),
+)
+
+
+@given(ANY_FILE, ANY_FILE)
+def test_any_bytes_give_pages_or_an_error_of_the_slice_when_read(tmp_path_factory, content, more):
+    """Nothing else is raised, it ends, and what it gives can be stored; so it is after the file changed."""
+    folder: Path = tmp_path_factory.mktemp("any")
+    after = None
+    for each in (content, content + more, more):
+        path = write(folder, each)
+        try:
+            records, after = read(path, after, max_record_bytes=60)
+        except SliceError:
+            continue
+        assert all(record.payload.isascii() for record in records)
+        assert after.position["offset"] <= len(each)
+        "".join(after.position["columns"]).encode()

@@ -1,0 +1,228 @@
+"""How a TOML file becomes a source, and what is said about every mistake in it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kasparro.errors import ConfigError
+from kasparro.etl import source_file
+from kasparro.etl.catalogue import BUILT_IN_FOLDER
+from kasparro.etl.source import FieldMap, Kind, Order
+
+API = """
+name = "shop"
+kind = "json_api"
+schedule = "every 5m"
+#top
+[http]
+url = "https://api.example.org/v1"
+path = "/prices"
+#http
+[fields]
+external_id = "id"
+symbol = "symbol"
+name = "name"
+observed_at = "at"
+price_usd = "price"
+#fields
+"""
+FILES = """
+name = "archive"
+kind = "csv_files"
+schedule = "0 3 * * *"
+#top
+[files]
+glob = "/archives/*.csv"
+#files
+[fields]
+symbol = "symbol"
+name = "name"
+observed_at = "date"
+price_usd = "close"
+#fields
+"""
+AUTH = '[auth]\nkey = "SHOP_API_KEY"\n'
+PAGING = '[paging]\nparam = "page"\nsize_param = "size"\n'
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Loads a source from text, as the file bad.toml."""
+
+    def load_text(text):
+        path = tmp_path / "bad.toml"
+        path.write_text(text, encoding="utf-8")
+        return source_file.load(path)
+
+    return load_text
+
+
+def problems_of(load, text):
+    """The lines of the error that loading `text` gives."""
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize("path", sorted(BUILT_IN_FOLDER.glob("*.toml")), ids=lambda path: path.stem)
+def test_built_in_source_loads_when_nothing_is_set(path):
+    """Each is named as its file and maps what a quote needs."""
+    source = source_file.load(path)
+    assert source.name == path.stem
+    assert {"external_id", "symbol", "name", "observed_at", "price_usd"} <= set(source.fields)
+
+
+def test_defaults_are_filled_in_when_a_file_says_only_what_it_must(load):
+    """Types of the fields, order, and that it is enabled."""
+    source = load(API)
+    assert (source.kind, source.order, source.enabled) == (Kind.JSON_API, Order.UNSORTED, True)
+    assert source.fields["price_usd"] == FieldMap(paths=("price",), type="number")
+    assert source.fields["observed_at"].type == "time"
+
+
+def test_external_id_is_symbol_and_name_when_a_file_source_maps_none(load):
+    """Files rarely have ids of their own."""
+    assert load(FILES).fields["external_id"] == FieldMap(template="{symbol}:{name}", type="text")
+
+
+def test_relative_glob_is_relative_to_the_file_when_loaded(load, tmp_path):
+    """A folder of sources can be moved as a whole."""
+    assert load(FILES.replace("/archives/", "data/")).files.glob == str(tmp_path / "data/*.csv")
+
+
+TOP, HTTP, FIELDS = "#top", "#http", "#fields"
+MISTAKES = [
+    (API, 'kind = "json_api"', 'kind = "xml"', "kind: must be one of json_api, csv_files, got 'xml'"),
+    (API, 'name = "shop"', 'name = "My Shop"', "name: must match"),
+    (API, 'name = "shop"', 'name = "records"', "name: must match"),
+    (API, 'name = "shop"', "name = 5", "name: must be text, got 5"),
+    (API, 'name = "shop"', "", "name: required"),
+    (API, '"every 5m"', '"sometimes"', "schedule: must be 'every 5m'"),
+    (API, '"every 5m"', "5", "schedule: must be 'every 5m'"),
+    (API, TOP, 'order = "random"', "order: must be one of sorted, unsorted"),
+    (API, TOP, 'enabled = "yes"', "enabled: must be true or false"),
+    (API, TOP, "freshness_seconds = 0", "freshness_seconds: must be at least 1"),
+    (API, TOP, "freshness_seconds = 1.5", "freshness_seconds: must be a whole number"),
+    (API, TOP, 'expected = ["nonsense"]', "expected: there is no rejection code 'nonsense'"),
+    (API, TOP, 'expected = "price_missing"', "expected: must be"),
+    (API, TOP, "colour = 1", "unknown key colour"),
+    (API, HTTP, "colour = 1", "http: unknown key colour"),
+    (API, HTTP, 'params = "a=b"', "http.params: "),
+    (API, HTTP, "params = { a = 1 }", "http.params.a: must be text, got 1"),
+    (API, HTTP, "max_bytes = 0", "http.max_bytes: must be above 0"),
+    (API, HTTP, "read_timeout_seconds = -1", "http.read_timeout_seconds: must be above 0"),
+    (API, HTTP, "read_timeout_seconds = inf", "http.read_timeout_seconds: "),
+    (API, HTTP, "total_timeout_seconds = nan", "http.total_timeout_seconds: "),
+    (API, HTTP, "read_timeout_seconds = true", "http.read_timeout_seconds: must be a number"),
+    (API, "https://api.example.org/v1", "ftp://x", "http.url: must be an http:// or https:// address"),
+    (API, "https://api.example.org/v1", "https://api.example.org/v1/", "http.url: "),
+    (API, 'path = "/prices"', 'path = "prices"', "http.path: "),
+    (API, 'url = "https://api.example.org/v1"', "", "http.url: required"),
+    (API, HTTP, "[files]", "files: "),
+    (API, HTTP, AUTH, "auth: give either header, or plans"),
+    (API, HTTP, AUTH + 'header = "X"\nurl = "pro.example.org"', "auth.url: "),
+    (API, HTTP, AUTH + '[auth.plans.a]\nheader = "X"', "auth.default_plan: must be one of a"),
+    (API, HTTP, '[auth]\nkey = "HOME"\nheader = "X"', "auth.key: must name an environment variable"),
+    (API, HTTP, PAGING + "size = 0", "paging.size: must be at least 1"),
+    (API, HTTP, PAGING + "size = 10\nmax_pages = 0", "paging.max_pages: must be at least 1"),
+    (API, HTTP, PAGING + "size = 10\nusual_pages = 0", "paging.usual_pages: "),
+    (API, HTTP, "[limits]\nmonthly_requests = -1", "limits.monthly_requests: "),
+    (API, 'price_usd = "price"', "", "fields.price_usd: required"),
+    (API, 'external_id = "id"', "", "fields.external_id: required"),
+    (API, FIELDS, 'volume = "v"', "fields.volume: there is no quote field 'volume'"),
+    (API, FIELDS, "rank = 5", "fields.rank: must be a path or a table, got 5"),
+    (API, FIELDS, 'rank = { path = "a", paths = ["b"] }', "fields.rank: give path or paths, not both"),
+    (API, FIELDS, 'rank = { paths = "rank" }', "fields.rank.paths: must be"),
+    (API, FIELDS, 'rank = { path = "rank", null = "n/a" }', "fields.rank.null: must be"),
+    (API, FIELDS, 'rank = { path = "a", value = "1" }', "fields.rank: give exactly one of path, paths, value"),
+    (API, FIELDS, "rank = {}", "fields.rank: give exactly one of path, paths, value"),
+    (API, FIELDS, 'rank = "a..b"', "fields.rank.paths: a path is dotted names"),
+    (API, FIELDS, 'rank = { path = "a", type = "number" }', "fields.rank.type: cannot be 'number' (integer)"),
+    (API, FIELDS, 'rank = { path = "a", scale = "10" }', "fields.rank.scale: must be a quoted number from"),
+    (
+        API,
+        FIELDS,
+        'volume_24h_usd = { path = "a", scale = "-1" }',
+        "fields.volume_24h_usd.scale: must be a quoted number from",
+    ),
+    (
+        API,
+        FIELDS,
+        'volume_24h_usd = { path = "a", scale = "1e999999" }',
+        "fields.volume_24h_usd.scale: must be a quoted number from 1e-40 to 1e40",
+    ),
+    (API, FIELDS, 'volume_24h_usd = { path = "a", scale = 10 }', "fields.volume_24h_usd.scale: must be text, got 10"),
+    (API, FIELDS, 'rank = { template = "{a}" }', "fields.rank.template: only text fields take a template"),
+    (API, 'symbol = "symbol"', 'symbol = { template = "plain" }', "fields.symbol.template: must be text with"),
+    (API, 'symbol = "symbol"', 'symbol = { template = "{" }', "fields.symbol.template: must be text with"),
+    (API, 'symbol = "symbol"', 'symbol = { template = "{name}" }', "fields.symbol.template: "),
+    (API, FIELDS, 'rank = { path = "a", colour = 1 }', "fields.rank: unknown key colour"),
+    (FILES, '[files]\nglob = "/archives/*.csv"', "", "files: a csv_files source needs a table [files]"),
+    (FILES, "#files", "max_record_bytes = 0", "files.max_record_bytes: "),
+    (FILES, "#files", '[http]\nurl = "http://x"\npath = "/"', "http: only a json_api source has http"),
+    (FILES, "#files", PAGING + "size = 1", "paging: only a json_api source has paging"),
+    (FILES, 'symbol = "symbol"', "", "fields.symbol: required"),
+]
+
+
+@pytest.mark.parametrize(("base", "old", "new", "line"), MISTAKES, ids=[each[3][:60] for each in MISTAKES])
+def test_mistake_is_named_by_file_and_key_when_a_source_is_loaded(load, base, old, new, line):
+    """One mistake is one line: the file, the key and what is wrong with it."""
+    assert old in base
+    found = problems_of(load, base.replace(old, new, 1))
+    assert len(found) == 1
+    assert found[0].startswith("bad.toml: ")
+    assert line in found[0]
+
+
+def test_every_mistake_is_named_at_once_when_there_are_several(load):
+    """The operator repairs a file in one go."""
+    text = API.replace("#top", "freshness_seconds = 0").replace('price_usd = "price"', "").replace('"shop"', '"X"')
+    keys = [line.split(": ")[1] for line in problems_of(load, text)]
+    assert keys == ["name", "fields.price_usd", "freshness_seconds"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"name = ", "not valid TOML"), (b"\xff\xfe", "not valid TOML"), (b"a = 1\na = 2", "not valid TOML")],
+)
+def test_file_is_named_when_it_is_no_toml(tmp_path, content, said):
+    """One line, no traceback."""
+    path = tmp_path / "bad.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        source_file.load(path)
+    assert [line[: len("bad.toml: ") + len(said)] for line in caught.value.problems] == [f"bad.toml: {said}"]
+
+
+def test_file_is_named_when_it_cannot_be_read(tmp_path):
+    """A folder called x.toml, or a file that is gone."""
+    with pytest.raises(ConfigError, match=r"gone\.toml: cannot be read: No such file"):
+        source_file.load(tmp_path / "gone.toml")
+
+
+def test_fingerprint_is_the_same_in_every_process_when_the_source_is():
+    """Python orders sets differently in each process; a fingerprint that follows would always look changed."""
+    code = (
+        "import sys, pathlib; from kasparro.etl import source_file;"
+        "print(source_file.load(pathlib.Path(sys.argv[1])).fingerprint)"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(BUILT_IN_FOLDER / "coingecko.toml")],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(source_file.__file__).parents[2])},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3", "4")
+    }
+    assert len(found) == 1
+
+
+def test_fingerprint_changes_when_anything_of_the_source_does(load):
+    """A run record says which settings it ran with."""
+    changed = API.replace('"price"', '"price_now"')
+    assert load(API).fingerprint == load(API).fingerprint != load(changed).fingerprint
