@@ -151,7 +151,7 @@ class _Reader:
 
     def matching_secrets(self, pattern: re.Pattern[str]) -> dict[str, Secret]:
         names = {name.removesuffix(_FILE_SUFFIX) for name in self._environ}
-        found = {name: self.secret(name) for name in sorted(names) if pattern.match(name)}
+        found = {name: self.secret(name, _header_value) for name in sorted(names) if pattern.match(name)}
         return {name: secret for name, secret in found.items() if secret is not None}
 
     def plans(self) -> dict[str, str]:
@@ -263,6 +263,12 @@ def _url(text: str) -> str:
 def _dsn(text: str) -> str:
     if not re.match(r"^postgres(ql)?://", text) and "=" not in text:
         raise ValueError("must be a postgresql:// address or a libpq connection string")
+    return text
+
+
+def _header_value(text: str) -> str:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be printable ASCII without spaces, for it travels in a header")
     return text
 
 

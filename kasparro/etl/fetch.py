@@ -32,7 +32,7 @@ _QUOTE_CHARACTERS = 200
 
 @frozen(kw_only=True)
 class Limits:
-    """What one request may take. `total_seconds` covers everything from connecting to the last byte."""
+    """What one request may take. `total_seconds` counts from before connecting, checked with every bit of body."""
 
     connect_seconds: float
     read_seconds: float
@@ -112,6 +112,9 @@ class Http:
             response.release_conn()
         except urllib3.exceptions.HTTPError as ex:
             raise _transport_error(url, ex) from ex
+        except ValueError:
+            # Without its cause, which would show the header's value.
+            raise FetchError(f"{url}: the key cannot be sent in a header", code="bad_key", retryable=False) from None
         if response.status == 304:
             return Answer(text="", validators=validators, not_modified=True, bytes_read=0)
         if response.status != 200:
@@ -162,7 +165,8 @@ def _status_error(url: str, status: int, body: bytes) -> FetchError:
 
 
 def _transport_error(url: str, ex: urllib3.exceptions.HTTPError) -> FetchError:
-    if isinstance(ex, urllib3.exceptions.TimeoutError):
+    refused = isinstance(ex, urllib3.exceptions.NewConnectionError | urllib3.exceptions.NameResolutionError)
+    if isinstance(ex, urllib3.exceptions.TimeoutError) and not refused:
         return FetchError(f"{url} did not answer in time", code="timeout")
     if isinstance(ex, urllib3.exceptions.LocationValueError):
         return FetchError(f"{url} is no address that can be asked", code="bad_url", retryable=False)

@@ -135,17 +135,20 @@ class Tenure:
         """Write how the run ended and when the next is due, and give the lease back, in one fenced transaction.
 
         `traffic` is what no batch has written. A run that succeeded with rejections its source does not expect is
-        partial. Raises LeaseLostError when somebody took over, who then closed the run already.
+        partial. Safe to call again when it is not known whether it arrived. Raises LeaseLostError when somebody took
+        over, who then closed the run already.
         """
         with self._database.transaction() as conn:
             leases.limit_waits(conn, lease_seconds=self._settings.lease_seconds)
-            leases.fence(conn, job.lease)
-            runs.count_up(conn, job.run.id, Counts(), traffic, batches=0)
-            totals.count_up(conn, job.source.name, Counts(), traffic)
+            written = runs.find_end(conn, job.lease)
+            if written is None:
+                leases.fence(conn, job.lease)
+                runs.count_up(conn, job.run.id, Counts(), traffic, batches=0)
+                totals.count_up(conn, job.source.name, Counts(), traffic)
             counts, traffic = runs.get_tallies(conn, job.run.id)
             if ending.status is RunStatus.SUCCEEDED and counts.rejected > counts.rejected_expected:
                 ending = evolve(ending, status=RunStatus.PARTIAL)
-            seconds = self._close(conn, job.source, job.lease, ending)
+            seconds = self._close(conn, job.source, job.lease, ending) if written is None else written
         return RunResult(
             run_id=job.run.id,
             source=job.source.name,

@@ -24,6 +24,11 @@ _BY_CODE: dict[str, tuple[int, str | None]] = {
     "database_unavailable": (503, "the database does not answer; try again in a moment"),
     "conflict": (503, "the database is busy with the same rows; try again in a moment"),
 }
+# What a status is not complete without.
+_HEADERS = {
+    401: {"WWW-Authenticate": 'Bearer realm="kasparro"'},
+    503: {"Retry-After": str(RETRY_AFTER_SECONDS)},
+}
 _INTERNAL_DETAIL = "something went wrong here; the log has it under this request_id"
 
 
@@ -36,7 +41,10 @@ class FieldError:
 
 
 class Problem(errors.KasparroError):
-    """An error of the API itself: the status, and what the client should read."""
+    """An error of the API itself: the status, and what the client should read.
+
+    `fields` name what was wrong, `members` are further members of the body as JSON text.
+    """
 
     def __init__(
         self,
@@ -46,13 +54,11 @@ class Problem(errors.KasparroError):
         *,
         fields: Sequence[FieldError] = (),
         members: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail, code=code)
         self.status = status
         self.fields = fields
         self.members = members or {}
-        self.headers = headers or {}
 
 
 def describe(ex: errors.KasparroError) -> Problem:
@@ -84,8 +90,8 @@ def handle_falcon(req: falcon.Request, resp: falcon.Response, ex: falcon.HTTPErr
     """Falcon's error handler for its own errors: no such path, no such method, a malformed request."""
     status = http.HTTPStatus(ex.status_code)
     detail = ex.description or f"{status.phrase}: {req.method} {req.path[:200]}"
-    headers = dict(ex.headers.items() if isinstance(ex.headers, Mapping) else ex.headers or ())
-    _send(req, resp, Problem(status.value, status.name.lower(), detail, headers=headers))
+    resp.set_headers(ex.headers or {})
+    _send(req, resp, Problem(status.value, status.name.lower(), detail))
 
 
 def handle_bug(req: falcon.Request, resp: falcon.Response, ex: Exception, _params: dict[str, Any]) -> None:
@@ -100,10 +106,7 @@ def _send(req: falcon.Request, resp: falcon.Response, problem: Problem) -> None:
     resp.set_header("Cache-Control", "no-store")
     for name in ("ETag", "Link"):
         resp.delete_header(name)
-    if problem.status == 503:
-        resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
-    for name, value in problem.headers.items():
-        resp.set_header(name, value)
+    resp.set_headers(_HEADERS.get(problem.status, {}))
     body = {
         "type": "about:blank",
         "title": http.HTTPStatus(problem.status).phrase,

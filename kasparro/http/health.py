@@ -105,13 +105,15 @@ class Health(Resource):
         params.parse(req, {})
         resp.set_header("Cache-Control", "no-store")
         found = self._look()
-        status = overall(self._sources, found)
-        if status == "down":
+        if found.error is not None:
             resp.status = 503
             resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
+        render.send(req, resp, {name: render.dumps(value) for name, value in self._members(found).items()})
+
+    def _members(self, found: Findings) -> dict[str, Any]:
         scheduler = self._scheduler_state()
-        members = {
-            "status": status,
+        return {
+            "status": overall(self._sources, found),
             "database": {
                 "connected": not isinstance(found.error, errors.DatabaseUnavailableError),
                 "latency_ms": found.latency_ms,
@@ -121,7 +123,6 @@ class Health(Resource):
             "etl": {info.name: _describe(info, found.sources.get(info.name)) for info in self._sources},
             "error": found.error and _public(found.error),
         }
-        render.send(req, resp, {name: render.dumps(value) for name, value in members.items()})
 
     def _look(self) -> Findings:
         error = self._ready()

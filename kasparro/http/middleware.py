@@ -35,10 +35,7 @@ class Authentication:
             state.of(req).client = found[0]
         elif req.path not in _OPEN_PATHS and not req.path.startswith(_OPEN_PREFIX):
             raise Problem(
-                401,
-                "unauthorized",
-                "send one of the service's keys as X-API-Key, or as Authorization: Bearer",
-                headers={"WWW-Authenticate": 'Bearer realm="kasparro"'},
+                401, "unauthorized", "send one of the service's keys as X-API-Key, or as Authorization: Bearer"
             )
 
     def _matching(self, given: bytes) -> list[str]:

@@ -34,7 +34,9 @@ _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 # A plus sign that nobody escaped arrives as a space.
 _TIME = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,12}))?(?:[Zz]|([ +-])(\d{2}):(\d{2}))", re.ASCII
+    r"(?P<day>\d{4}-\d{2}-\d{2})[Tt ](?P<clock>\d{2}:\d{2}:\d{2})(?:\.(?P<fraction>\d{1,12}))?"
+    r"(?:[Zz]|(?P<sign>[ +-])(?P<hours>\d{2}):(?P<minutes>\d{2}))",
+    re.ASCII,
 )
 
 
@@ -175,20 +177,19 @@ def moment(value: str) -> datetime:
             return datetime.combine(date.fromisoformat(value), time(), UTC)
         found = _TIME.fullmatch(value)
         if found:
-            return _from_parts(*found.groups())
+            return _from_parts(found.groupdict())
     except (ValueError, OverflowError):
         pass
     raise ValueError("must be a date such as 2024-01-31 or an RFC 3339 time such as 2024-01-31T12:00:00Z")
 
 
-def _from_parts(day: str, clock: str, fraction: str | None, sign: str | None, hours: str, minutes: str) -> datetime:
-    offset = timedelta()
-    if sign is not None:
-        offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
-        if int(hours) > 23 or int(minutes) > 59:
-            raise ValueError("no such offset")
-    local = datetime.combine(date.fromisoformat(day), time.fromisoformat(clock), timezone(offset))
-    return (local + timedelta(microseconds=int((fraction or "0").ljust(6, "0")[:6]))).astimezone(UTC)
+def _from_parts(parts: Mapping[str, str | None]) -> datetime:
+    offset = timedelta(hours=int(parts["hours"] or 0), minutes=int(parts["minutes"] or 0))
+    if offset >= timedelta(days=1) or int(parts["minutes"] or 0) > 59:
+        raise ValueError("no such offset")
+    zone = timezone(-offset if parts["sign"] == "-" else offset)
+    local = datetime.combine(date.fromisoformat(parts["day"] or ""), time.fromisoformat(parts["clock"] or ""), zone)
+    return (local + timedelta(microseconds=int((parts["fraction"] or "0").ljust(6, "0")[:6]))).astimezone(UTC)
 
 
 LIMIT = whole(1, MAX_LIMIT)

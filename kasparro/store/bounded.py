@@ -125,9 +125,9 @@ class BoundedDatabase:
         while True:
             with contextlib.ExitStack() as stack:
                 conn = stack.enter_context(self._database.connection(timeout_seconds=min(wait_seconds, left)))
-                stack.enter_context(self._watchdog.limit(conn, seconds=min(seconds, left)))
                 stack.enter_context(_named_timeout(statement_seconds))
                 try:
+                    stack.enter_context(self._watchdog.limit(conn, seconds=min(seconds, left)))
                     stack.enter_context(conn.transaction())
                 except psycopg.OperationalError:
                     # Postgres was restarted and the pool has not noticed: nothing was done yet, so take the next one.
@@ -152,14 +152,16 @@ def _set_limits(conn: db.Connection, *, statement_seconds: float, read_only: boo
     """Limits of this transaction alone: nothing outlives it, so a transaction pooler may stand in between.
 
     Plans are made for the values at hand: a generic one knows neither how many listings a filter names nor how
-    small the page is, and was measured ten times slower.
+    small the page is, and was measured ten times slower. Bitmap scans read everything that matches before the first
+    row: where the planner takes a listing for shorter than it is, a page would read all of it.
     """
     conn.execute(
         """
         select
             set_config('statement_timeout', %(milliseconds)s, true),
             set_config('transaction_read_only', %(read_only)s, true),
-            set_config('plan_cache_mode', 'force_custom_plan', true)
+            set_config('plan_cache_mode', 'force_custom_plan', true),
+            set_config('enable_bitmapscan', 'off', true)
         """,
         {
             "milliseconds": str(max(int(statement_seconds * 1000), 1)),

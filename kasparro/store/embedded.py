@@ -168,7 +168,10 @@ def _ensure_watcher(plan: watch.Plan, *, start: bool = True) -> bool:
 
 
 def _spawn(plan: watch.Plan, descriptor: int) -> None:
-    """Start the watcher. It inherits the locked descriptor, so there is no moment without a lock, and never two."""
+    """Start the watcher. It inherits the locked descriptor, so there is no moment without a lock, and never two.
+
+    One that fails leaves the lock free and its reason in the log: that, not its status, is what callers look at.
+    """
     log = plan.cluster.log
     package_parent = str(Path(errors.__file__).parents[1])
     python_path = os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH")]))
@@ -187,13 +190,13 @@ def _spawn(plan: watch.Plan, descriptor: int) -> None:
                 pass_fds=[descriptor],
                 start_new_session=True,
                 timeout=_SPAWN_SECONDS,
-                check=True,
+                check=False,
             )
         finally:
             os.close(output)
     except OSError as ex:
         raise files.unusable(ex, plan.cluster.folder) from ex
-    except subprocess.SubprocessError as ex:
+    except subprocess.TimeoutExpired as ex:
         raise files.failure(f"the watcher of the embedded PostgreSQL did not start; see {log}") from ex
 
 

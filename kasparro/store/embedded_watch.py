@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -195,8 +196,10 @@ def say(text: str) -> None:
 
 def _make_data(plan: Plan) -> None:
     """Run initdb beside the data folder, so that a killed one leaves no half-made cluster behind."""
-    half_made = plan.cluster.folder / "data.new"
-    shutil.rmtree(half_made, ignore_errors=True)
+    for left in plan.cluster.folder.glob("data.new-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    # A name of its own: the initdb of a watcher that was just killed may still be writing to the last one.
+    half_made = Path(tempfile.mkdtemp(prefix="data.new-", dir=plan.cluster.folder))
     files.make_folder(half_made, mode=0o700, account=plan.cluster.account)
     # The locale of PostgreSQL itself: the same order and letters on every machine, all of Unicode.
     command = [

@@ -165,15 +165,20 @@ def _by_listing(chosen: Filter, ids: Sequence[int], window: Window) -> Keys:
 
 
 def _listing_prefix(chosen: Filter, window: Window) -> sql.Composed:
-    wheres = [
-        sql.SQL("q.listing_id = i.id"),
-        *quote_filter.times(chosen, QUOTE),
-        *quote_filter.prices(chosen),
-        *_after(chosen, window),
-    ]
+    wheres = [sql.SQL("q.listing_id = i.id"), *quote_filter.times(chosen, QUOTE), *quote_filter.prices(chosen)]
     if window.after is not None:
-        # Says nothing new, but lets the primary key find the place to begin.
-        wheres.append(sql.SQL("q.observed_at {} %(after_time)s").format(sql.SQL("<=" if chosen.descending else ">=")))
+        # The cursor, for this one listing: a single bound on time, where the primary key begins to read. In a tie the
+        # listings that come later in the order still have a row at that very time.
+        wheres.append(
+            sql.SQL(
+                """
+                q.observed_at {beyond} case
+                    when i.id {beyond} %(after_id)s then %(after_time)s::timestamptz {widen} interval '1 microsecond'
+                    else %(after_time)s
+                end
+                """
+            ).format(beyond=_beyond(chosen), widen=sql.SQL("+" if chosen.descending else "-"))
+        )
     return sql.SQL("select q.listing_id, q.observed_at from quotes q {} order by q.observed_at {}").format(
         quote_filter.where(wheres), quote_filter.direction(chosen)
     )
@@ -182,10 +187,13 @@ def _listing_prefix(chosen: Filter, window: Window) -> sql.Composed:
 def _after(chosen: Filter, window: Window) -> list[sql.Composable]:
     if window.after is None:
         return []
-    beyond = sql.SQL("<" if chosen.descending else ">")
     if chosen.latest:
-        return [sql.SQL("n.listing_id {} %(after_id)s").format(beyond)]
-    return [sql.SQL("(q.observed_at, q.listing_id) {} (%(after_time)s, %(after_id)s)").format(beyond)]
+        return [sql.SQL("n.listing_id {} %(after_id)s").format(_beyond(chosen))]
+    return [sql.SQL("(q.observed_at, q.listing_id) {} (%(after_time)s, %(after_id)s)").format(_beyond(chosen))]
+
+
+def _beyond(chosen: Filter) -> sql.SQL:
+    return sql.SQL("<" if chosen.descending else ">")
 
 
 def _page_values(window: Window) -> dict[str, Any]:

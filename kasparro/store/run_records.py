@@ -20,7 +20,8 @@ COLUMNS = sql.SQL(
         'duplicate', u.duplicate, 'rejected', u.rejected, 'rejected_expected', u.rejected_expected,
         'raw_inserted', u.raw_inserted, 'future_dated', u.future_dated
     ) as counts,
-    u.requests, u.retries, u.throttled, trim_scale(round(u.throttled_seconds::numeric, 3)) as throttled_seconds, u.bytes_read,
+    u.requests, u.retries, u.throttled, u.bytes_read,
+    trim_scale(round(u.throttled_seconds::numeric, 3)) as throttled_seconds,
     case when u.error_code is not null then
         json_build_object('code', u.error_code, 'message', u.error_message)
     end as error,

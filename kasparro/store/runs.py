@@ -150,6 +150,22 @@ def finish(conn: Connection, lease: Lease, source: str, ending: Ending) -> float
     return float(seconds)
 
 
+def find_end(conn: Connection, lease: Lease) -> float | None:
+    """How many seconds the lease's run took, if its end is already written by this holder; else None."""
+    row = conn.execute(
+        """
+        select extract(epoch from finished_at - started_at)::double precision
+        from runs
+        where id = %(run_id)s
+        and epoch = %(epoch)s
+        and finished_at is not null
+        and status <> 'crashed'
+        """,
+        {"run_id": lease.run_id, "epoch": lease.epoch},
+    ).fetchone()
+    return None if row is None else float(row[0])
+
+
 def close_crashed(conn: Connection, source: str, *, epoch: int) -> list[tuple[int, float]]:
     """Close the run whose process died holding the lease at `epoch`, with its last committed position.
 

@@ -32,10 +32,9 @@ def start() -> Iterator[program.Start]:
 
 @pytest.fixture
 def env(home: Path, dsn: str) -> dict[str, str]:
-    """An environment with a migrated database, the sources csv alone, and short leases."""
+    """An environment with a migrated database and the source csv alone."""
     settings = {
         "DATABASE_URL": dsn,
-        "KASPARRO_LEASE_SECONDS": "1",
         "KASPARRO_CSV_GLOB": str(home / "archives" / "*.csv"),
         "KASPARRO_SOURCE_COINPAPRIKA_ENABLED": "off",
         "KASPARRO_SOURCE_COINGECKO_ENABLED": "off",

@@ -63,7 +63,8 @@ def test_killed_run_resumes_at_its_offset_and_leaves_the_same_tables(
     archive = home / "archives" / "large.csv"
     write_large_archive(archive, rows=ROWS)
     undisturbed = start("run", "csv", "--json", env=env | {"DATABASE_URL": second_dsn})
-    killed = start("run", "csv", env=env)
+    # The next start waits for the dead one's lease; its own is long, for a machine that is busy.
+    killed = start("run", "csv", env=env | {"KASPARRO_LEASE_SECONDS": "2"})
     wait_until(lambda: any(batches >= 3 for _, _, batches, *_ in runs_of(dsn)), "three batches")
     assert killed.stop(signal.SIGKILL)[0] == -signal.SIGKILL
     again = run("run", "csv", "--json", env=env)

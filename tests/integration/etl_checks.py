@@ -18,8 +18,6 @@ from kasparro.etl.readers import json_text
 from kasparro.model import Counts, Traffic
 from kasparro.store import db
 
-# Tables that say what the schema is.
-KEPT_TABLES = ("schema_version",)
 # Counters of a run that source_totals sums up, as the columns are called.
 TALLIES = [{"read": "records_read"}.get(name, name) for name in (*fields_dict(Counts), *fields_dict(Traffic))]
 
@@ -37,14 +35,10 @@ def etl(etl_dsn: str) -> Iterator[Etl]:
     """Pipelines on an empty database; afterwards everything that any of them did must add up."""
     database = db.Database(prepare=True, max_size=16)
     with db.connect(etl_dsn) as conn:
-        tables = conn.execute(
-            "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
-        )
-        names = [sql.Identifier(name) for (name,) in tables if name not in KEPT_TABLES]
-        conn.execute(sql.SQL("truncate {} restart identity").format(sql.SQL(", ").join(names)))
         database.open(etl_dsn)
         made = Etl(dsn=etl_dsn, conn=conn, database=database)
         made.http = fetch.Http(made.clock)
+        made.empty()
         yield made
         made.http.close()
         database.close()

@@ -125,6 +125,27 @@ class Etl:
         assert result is not None
         return result
 
+    def empty(self) -> None:
+        """Empty every table but the schema's own, and begin to number anew."""
+        names = self.rows(
+            "select tablename from pg_tables where schemaname = 'public' and tablename <> 'schema_version'"
+        )
+        tables = sql.SQL(", ").join(sql.Identifier(name) for (name,) in names)
+        self.conn.execute(sql.SQL("truncate {} restart identity").format(tables))
+
+    def after(self, batches: int, action: Callable[[], Any]) -> Callable[[], None]:
+        """For a reader: do this when so many batches of the run are committed, and give no page for it.
+
+        Reading is ahead of loading, so without the wait nobody knows what is committed by then.
+        """
+
+        def do() -> None:
+            committed = "select coalesce(sum(batches), 0) from runs where status = 'running'"
+            wait_until(lambda: self.value(committed) >= batches, what=f"{batches} batches are committed")
+            action()
+
+        return do
+
     def rows(self, query: str, *params: Any) -> list[tuple[Any, ...]]:
         """What this query gives."""
         return self.conn.execute(query, params).fetchall()  # type: ignore[arg-type]
@@ -139,6 +160,22 @@ class Etl:
         query = "select external_id, observed_at, price_usd from quotes join listings l on l.id = listing_id"
         return {(external_id, at): price for external_id, at, price in self.rows(query)}
 
+    def outcome(self) -> list[list[tuple[Any, ...]]]:
+        """What is in the tables, apart from times of writing, attempts and the numbers of runs and rows."""
+        values = "price_usd, market_cap_usd, volume_24h_usd, change_24h_pct, rank, circulating_supply, content_hash"
+        listing = "join listings l on l.id = listing_id"
+        return [
+            self.rows(f"select source, external_id, observed_at, {values} from quotes {listing} order by 1, 2, 3"),
+            self.rows(f"select source, external_id, observed_at from latest_quotes {listing} order by 1, 2"),
+            self.rows(
+                "select source, slug, external_id from listings l join assets a on a.id = asset_id order by 1, 3"
+            ),
+            self.rows("select source, content_hash, slice, external_id from raw_records order by 1, 2"),
+            self.rows("select source, code, dedup_key, field, message from rejections order by 1, 2, 3"),
+            self.rows("select source, slice, position, watermark, validators from checkpoints order by 1, 2"),
+            self.rows("select * from symbols_to_match order by 1, 2"),
+        ]
+
     def run_row(self, run_id: int, *columns: str) -> tuple[Any, ...]:
         """These columns of a run."""
         names = sql.SQL(", ").join(map(sql.Identifier, columns))
@@ -146,7 +183,7 @@ class Etl:
         return row
 
     def writes(self) -> dict[str, tuple[int, int, int]]:
-        """Rows ever inserted, updated and deleted, rolled back or not, of every table that unchanged input leaves alone.
+        """Rows ever inserted, updated and deleted, rolled back or not, of every table that the same input leaves alone.
 
         Closes the pool: counters are only complete when the writing connections have ended.
         """

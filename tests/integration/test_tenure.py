@@ -1,0 +1,186 @@
+"""Who may write for a source: one at a time, proven to Postgres, and given up when nothing moves."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from etl_fixtures import LONG, NOON, ListReader, page, record, source, wait_until
+
+from kasparro import errors
+from kasparro.etl import tenure
+from kasparro.model import RunStatus, Trigger
+from kasparro.store import db, leases
+
+pytest_plugins = ("etl_checks",)
+
+# Seconds. As short as a lease can be without a slow machine losing it between two batches.
+LEASE = 1.0
+
+
+def dead_holder(etl, seconds=LEASE):
+    """A run whose process died right after it began, holding the lease for that long."""
+    settings = tenure.Settings(holder="dead", lease_seconds=seconds, stall_seconds=60.0)
+    run, lease = tenure.Tenure(etl.database, etl.clock, settings).claim(source(), Trigger.CLI, threading.Event())
+    return run, lease
+
+
+class Blocked:
+    """A run in a thread whose reader waits, after its first page, until told to go on."""
+
+    def __init__(self, etl, **settings):
+        self.reached, self.go_on = threading.Event(), threading.Event()
+        pages = [page(record("a"), last=False), self._wait, page(record("b", price="9"))]
+        self._runner = etl.build(ListReader({"": pages}), holder="blocked", **settings)
+        self._pool = ThreadPoolExecutor(1)
+        self._etl = etl
+
+    def _wait(self):
+        self.reached.set()
+        assert self.go_on.wait(LONG)
+
+    def __enter__(self):
+        self.run = self._pool.submit(self._etl.start, self._runner)
+        assert self.reached.wait(LONG)
+        wait_until(lambda: self._etl.quotes(), what="the first page is committed")
+        return self
+
+    def __exit__(self, *_):
+        self.go_on.set()
+        self._pool.shutdown()
+
+
+def test_second_run_is_busy_when_the_first_renews_its_lease(etl):
+    """The heartbeat renews it even while an upstream takes its time."""
+    with Blocked(etl, lease_seconds=LEASE):
+        with pytest.raises(errors.BusyError, match="blocked is at it"):
+            etl.run(page(record()), lease_seconds=LEASE)
+        assert etl.rows("select status from runs") == [("running",)]
+
+
+def test_dead_holders_run_is_closed_as_crashed_when_its_lease_is_over(etl):
+    """The next run waits for that, takes over and says which run it resumes."""
+    dead, _ = dead_holder(etl)
+    result = etl.run(page(record()), lease_seconds=LEASE)
+    names = ("status", "error_code", "finished_at is not null and started_at < finished_at")
+    query = f"select {', '.join(names)} from runs where id = %s"
+    assert etl.rows(query, dead.id) == [("crashed", "crashed", True)]
+    assert etl.run_row(result.run_id, "status", "resumed_from") == ("succeeded", dead.id)
+    assert etl.rows("select failures, last_status, last_failure_at is not null from schedules") == [
+        (0, "succeeded", True)
+    ]
+
+
+def test_crash_counts_as_a_failure_when_the_next_run_is_not_due(etl):
+    """Whoever finds it closes it, even when there is nothing else to do."""
+    dead_holder(etl, seconds=0.01)
+    etl.conn.execute("update schedules set next_run_at = now() + interval '1 hour'")
+    wait_until(lambda: etl.value("select lease_until < clock_timestamp() from leases"), what="the lease is over")
+    runner = etl.build(ListReader({"": [page(record())]}))
+    assert runner.run(source(), trigger=Trigger.SCHEDULE, stop=threading.Event()) is None
+    assert etl.rows("select status from runs") == [("crashed",)]
+    assert etl.rows("select failures, last_status from schedules") == [(1, "crashed")]
+
+
+def test_holder_commits_nothing_more_when_its_lease_was_taken_over(etl):
+    """Asleep past its lease, it finds another epoch at the fence; its run was closed for it."""
+    with Blocked(etl, lease_seconds=LEASE, stall_seconds=0.0) as asleep:
+        result = etl.run(page(record("a"), record("b")), holder="other", lease_seconds=LEASE)
+        asleep.go_on.set()
+        with pytest.raises(errors.LeaseLostError):
+            asleep.run.result(LONG)
+    assert etl.quotes() == {("a", NOON): 1, ("b", NOON): 1}
+    assert etl.rows("select status, holder, records_read from runs order by id") == [
+        ("crashed", "blocked", 1),
+        ("succeeded", "other", 2),
+    ]
+    assert result.status is RunStatus.SUCCEEDED
+
+
+def test_run_notices_the_loss_by_itself_when_its_heartbeat_does(etl):
+    """Without another batch, as soon as the lease cannot be renewed."""
+    with Blocked(etl, lease_seconds=LEASE) as robbed:
+        etl.conn.execute("update leases set epoch = epoch + 1")
+        with pytest.raises(errors.LeaseLostError):
+            robbed.run.result(LONG)
+    assert etl.rows("select status from runs") == [("running",)]
+
+
+def test_heartbeat_renews_only_while_the_run_moves(etl):
+    """A run that hangs lets its lease go, so that somebody else can do its work."""
+    with Blocked(etl, lease_seconds=LEASE, stall_seconds=0.4):
+        first = etl.value("select lease_until from leases")
+        over = "select lease_until < clock_timestamp() from leases"
+        wait_until(lambda: etl.value(over), what="the lease of a run that hangs is over")
+        assert etl.value("select lease_until from leases") >= first
+
+
+def test_one_of_many_runs_the_source_when_they_start_together(etl):
+    """By schedule, each tick is one run, however many look at it."""
+    etl.conn.execute("insert into schedules (source, next_run_at) values ('coinpaprika', now())")
+    together = threading.Barrier(6)
+
+    def start(number):
+        runner = etl.build(ListReader({"": [page(record())]}), holder=f"h{number}")
+        together.wait(LONG)
+        return runner.run(source(), trigger=Trigger.SCHEDULE, stop=threading.Event())
+
+    with ThreadPoolExecutor(6) as pool:
+        results = [result for result in pool.map(start, range(6)) if result is not None]
+    assert [result.status for result in results] == [RunStatus.SUCCEEDED]
+    assert etl.value("select count(*) from runs") == 1
+
+
+def test_runs_follow_each_other_when_asked_for_by_hand_together(etl):
+    """Nobody is lost: each either runs in its turn or hears that somebody is at it."""
+    together = threading.Barrier(4)
+
+    def start(number):
+        runner = etl.build(ListReader({"": [page(record())]}), holder=f"h{number}")
+        together.wait(LONG)
+        try:
+            return etl.start(runner).status
+        except errors.BusyError:
+            return "busy"
+
+    with ThreadPoolExecutor(4) as pool:
+        ended = list(pool.map(start, range(4)))
+    assert set(ended) <= {RunStatus.SUCCEEDED, "busy"}
+    assert ended.count(RunStatus.SUCCEEDED) == etl.value("select count(*) from runs where status = 'succeeded'") >= 1
+    assert etl.value("select count(*) from runs where status <> 'succeeded'") == 0
+
+
+def test_claim_waits_when_the_holders_transaction_has_the_lease_row(etl):
+    """A long batch is no reason to give up: not before it is known whether the lease is renewed."""
+    with ThreadPoolExecutor(1) as pool, db.connect(etl.dsn) as holder:
+        leases.lock(etl.conn, "coinpaprika")
+        with holder.transaction():
+            leases.lock(holder, "coinpaprika")
+            waiting = pool.submit(etl.run, page(record()), lease_seconds=0.5)
+            waited = (
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+            )
+            wait_until(lambda: etl.value(waited), what="the claim waits for the row")
+            seen = threading.Event()
+            etl.clock.wait(seen, 1.0)
+            assert not waiting.done()
+        assert waiting.result(LONG).status is RunStatus.SUCCEEDED
+
+
+def test_abandoned_run_is_interrupted_and_writes_nothing_more_when_its_thread_hangs(etl):
+    """What a process does with its runs when it has no more time."""
+    with Blocked(etl) as hanging:
+        hanging._runner.abandon()
+        assert etl.rows("select status, error_code from runs") == [("interrupted", "interrupted")]
+        assert etl.value("select next_run_at <= clock_timestamp() from schedules")
+        hanging.go_on.set()
+        with pytest.raises(errors.LeaseLostError):
+            hanging.run.result(LONG)
+    assert set(etl.quotes()) == {("a", NOON)}
+
+
+def test_nothing_is_abandoned_when_nothing_runs(etl):
+    """The runs that ended are left as they are."""
+    runner = etl.build(ListReader({"": [page(record())]}))
+    etl.start(runner)
+    runner.abandon()
+    assert etl.rows("select status from runs") == [("succeeded",)]
