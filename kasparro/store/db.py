@@ -24,6 +24,9 @@ Connection = psycopg.Connection[Row]
 MAX_LIFETIME_SECONDS = 600.0
 # Seconds. An idle connection above min_size is closed after this, below the idle limits of such proxies.
 MAX_IDLE_SECONDS = 300.0
+# Seconds of ever longer pauses after which the pool begins anew with short ones: with its own 300 the service would be
+# back as much as ten seconds after Postgres is (measured).
+RECONNECT_SECONDS = 2.0
 # Seconds for one TCP connection attempt; without it a dead host hangs a thread for minutes.
 CONNECT_TIMEOUT_SECONDS = 5
 
@@ -79,6 +82,7 @@ class Database:
             max_size=self._max_size,
             max_lifetime=MAX_LIFETIME_SECONDS,
             max_idle=MAX_IDLE_SECONDS,
+            reconnect_timeout=RECONNECT_SECONDS,
             configure=_in_utc,
             open=False,
             name="kasparro",

@@ -131,10 +131,10 @@ def test_raw_records_are_the_answer_when_put_together_again(etl, httpserver):
 
 
 FILES = {
-    "yahoo_BTC-USD": (2062, "Date", "Close", "", "Volume"),
-    "coingecko_web_export_btc-usd_2024-2025": (621, "snapped_at", "price", "market_cap", "total_volume"),
-    "coingecko_derived_BTC_2024-10_2025-04": (182, "date", "price", "market_cap", "volume"),
-    "coingecko_derived_PEPE_2024-10_2025-04": (182, "date", "price", "market_cap", "volume"),
+    "yahoo_BTC-USD": (2061, "Date", "Close", "", "Volume"),
+    "coingecko_web_export_btc-usd_2024-2025": (620, "snapped_at", "price", "market_cap", "total_volume"),
+    "coingecko_derived_BTC_2024-10_2025-04": (181, "date", "price", "market_cap", "volume"),
+    "coingecko_derived_PEPE_2024-10_2025-04": (181, "date", "price", "market_cap", "volume"),
 }
 TOML = """
 name = "csv"

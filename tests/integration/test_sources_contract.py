@@ -1,4 +1,4 @@
-"""What holds for every built-in source, read from the stand-in upstreams: a new one is covered the moment it is named."""
+"""What holds for every built-in source, read from the stand-ins: a new one is covered the moment it is named."""
 
 import threading
 
@@ -35,7 +35,10 @@ def test_source_writes_once_when_its_upstream_does_not_move(etl, sources, name):
     first = etl.run(of=sources[name])
     assert first.status is RunStatus.SUCCEEDED
     assert first.counts.inserted >= 100
-    assert first.counts.read == first.counts.inserted + first.counts.rejected_expected
+    # The same coin may stand on two pages.
+    again = first.counts.duplicate + first.counts.unchanged
+    assert first.counts.read == first.counts.inserted + again + first.counts.rejected_expected
+    assert again <= 5
     assert etl.value("select count(*) from latest_quotes") == etl.value("select count(*) from listings") > 0
     before = etl.writes()
     second = etl.run(of=sources[name])
