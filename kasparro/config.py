@@ -162,6 +162,7 @@ class _Reader:
         return found
 
     def api_keys(self, name: str) -> dict[str, Secret]:
+        given = name in self._environ or name + _FILE_SUFFIX in self._environ
         text = self._text_or_file(name)
         keys: dict[str, Secret] = {}
         for number, entry in enumerate(re.split(r"[,\n]", text or ""), start=1):
@@ -176,6 +177,9 @@ class _Reader:
                 self.problems.append(f"{name}: the name {client!r} stands twice")
             else:
                 keys[client] = Secret(key)
+        if given and not keys and not any(problem.startswith(name) for problem in self.problems):
+            # Empty by mistake, most likely: an open API is what nobody meant by setting this.
+            self.problems.append(f"{name}: holds no key; leave it out for an API that anybody may read")
         return keys
 
     def source_overrides(self) -> dict[str, SourceOverride]:

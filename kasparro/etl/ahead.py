@@ -77,6 +77,8 @@ def _take(ready: "queue.Queue[T | _End]", check: Callable[[], None]) -> T | _End
     while True:
         check()
         try:
-            return ready.get(timeout=_LOOK_SECONDS)
+            item = ready.get(timeout=_LOOK_SECONDS)
         except queue.Empty:
             continue
+        check()
+        return item

@@ -16,7 +16,7 @@ from attrs import asdict, frozen
 
 from kasparro import errors, log
 from kasparro.clock import Clock
-from kasparro.etl import ahead, checkpoint, fetch, identify, normalise, tenure
+from kasparro.etl import ahead, ask, checkpoint, fetch, identify, normalise, tenure
 from kasparro.etl.job import Job, Progress
 from kasparro.etl.readers import BATCH_RECORDS, Reader
 from kasparro.etl.readers.json_api import Get
@@ -143,7 +143,7 @@ class Pipeline:
         return _ending(job, RunStatus.FAILED if all_failed else RunStatus.PARTIAL, job.slice_errors[0])
 
     def _ingest(self, job: Job) -> None:
-        reader = self._open_reader(job.source, self._getter(job))
+        reader = self._open_reader(job.source, ask.asker(self._http, job))
         normaliser = normalise.compile_source(job.source)
         for slice_name in reader.slices():
             job.slices += 1
@@ -196,8 +196,13 @@ class Pipeline:
             with self._database.transaction() as conn:
                 self._write(conn, job, origin, batch.items, traffic, reached)
 
-        with job.stage("load"):
-            self._retried(commit, pause=job.pause)
+        try:
+            with job.stage("load"):
+                self._retried(commit, pause=job.pause)
+        except BaseException:
+            # It was asked of the upstream all the same: the run's end counts it.
+            job.add_traffic(traffic)
+            raise
         job.note_batch(batch.page.slice, len(batch.items))
         logger.debug("batch committed", extra={"slice": batch.page.slice, "records": len(batch.items)})
 
@@ -239,29 +244,6 @@ class Pipeline:
         with job.stage("match"):
             while self._retried(match_some, pause=job.pause):
                 job.check()
-
-    def _getter(self, job: Job) -> Get:
-        """The way a reader asks the job's upstream: within the source's limits, and counted."""
-
-        def get(
-            url: str, params: Mapping[str, str], headers: Mapping[str, str], validators: Mapping[str, str]
-        ) -> fetch.Answer:
-            job.check()
-            status, size = "", 0
-            try:
-                answer = self._http.get(
-                    url, params=params, headers=headers, validators=validators, limits=fetch.limits_of(job.source)
-                )
-                size = answer.bytes_read
-            except errors.FetchError as ex:
-                status = ex.code
-                raise
-            finally:
-                throttled = int(status == "http_429")
-                job.add_traffic(Traffic(requests=1, throttled=throttled, bytes_read=size))
-            return answer
-
-        return get
 
     def _retried(self, attempt: Callable[[], T], *, pause: Callable[[float], None]) -> T:
         """Do `attempt` again after a lost race or a lost connection, for as long as a lease lasts."""

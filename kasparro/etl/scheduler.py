@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two looks at what is due; a queued run is to be taken within a second.
 POLL_SECONDS = 0.5
+# Seconds for writing that runs are given up; without it the next start finds them crashed.
+ABANDON_SECONDS = 1.5
 # Seconds without a look after which the scheduler counts as dead: many polls, and longer than any database wait.
 DEAD_AFTER_SECONDS = 30.0
 
@@ -50,9 +52,15 @@ class Scheduler:
         self._stop.set()
         self._wake.set()
         deadline = self._clock.monotonic() + seconds
-        for thread in filter(None, (self._thread, *self._runs.values())):
+        if self._thread is not None:
+            # First, so that no run begins after the runs were listed.
+            self._thread.join(timeout=seconds)
+        for thread in list(self._runs.values()):
             thread.join(timeout=max(deadline - self._clock.monotonic(), 0.0))
-        self._pipeline.abandon()
+        # In a thread of its own: a database that hangs must not keep the process from ending.
+        closing = threading.Thread(target=self._pipeline.abandon, name="abandon", daemon=True)
+        closing.start()
+        closing.join(timeout=ABANDON_SECONDS)
 
     def state(self) -> SchedulerState:
         """Whether the scheduler looked lately."""

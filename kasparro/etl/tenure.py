@@ -99,7 +99,7 @@ class Tenure:
         logger.warning("found a crashed run", extra={"source": source.name, "crashed_run_id": run_id})
         due = schedules.lock(conn, source.name)
         status = RunStatus.CRASHED.value
-        schedules.note_end(conn, source.name, status=status, failures=due.failures + 1, next_run_at=due.next_run_at)
+        schedules.note_end(conn, source.name, status=status, state=evolve(due, failures=due.failures + 1))
         totals.count_run(conn, source.name, status=status, seconds=seconds)
 
     @contextmanager
@@ -117,9 +117,9 @@ class Tenure:
     def _beat(self, job: Job, done: threading.Event) -> None:
         while not self._clock.wait(done, self._settings.lease_seconds / 3):
             if job.idle_seconds > self._settings.stall_seconds:
-                logger.error(
-                    "no progress, letting the lease go", extra={"source": job.source.name, "run_id": job.run.id}
-                )
+                fields = {"source": job.source.name, "run_id": job.run.id}
+                logger.error("no progress, letting the lease go", extra=fields)
+                job.lost.set()
                 return
             try:
                 with self._database.transaction() as conn:
@@ -174,22 +174,21 @@ class Tenure:
     def _close(self, conn: Connection, source: Source, lease: Lease, ending: runs.Ending) -> float:
         seconds = runs.finish(conn, lease, source.name, ending)
         due = schedules.lock(conn, source.name)
-        failures, next_run_at = _after(source, ending.status, due)
-        schedules.note_end(conn, source.name, status=ending.status.value, failures=failures, next_run_at=next_run_at)
+        schedules.note_end(conn, source.name, status=ending.status.value, state=_after(source, ending.status, due))
         totals.count_run(conn, source.name, status=ending.status.value, seconds=seconds)
         leases.release(conn, lease)
         return seconds
 
 
-def _after(source: Source, status: RunStatus, due: schedules.ScheduleState) -> tuple[int, datetime]:
-    """Failures in a row, and when the source is due next, after a run that ended now."""
-    if due.next_run_at is not None and due.next_run_at > due.now:
-        regular = due.next_run_at
-    else:
-        regular = schedule.next_run_at(source.schedule, previous=due.next_run_at, now=due.now)
+def _after(source: Source, status: RunStatus, due: schedules.ScheduleState) -> schedules.ScheduleState:
+    """The schedule after a run that ended now. A retry in between leaves the grid of regular runs where it is."""
+    slot = due.slot_at
+    if slot is None or slot <= due.now:
+        slot = schedule.next_run_at(source.schedule, previous=slot, now=due.now)
     if status is RunStatus.INTERRUPTED:
-        return due.failures, due.now
+        return evolve(due, slot_at=slot, next_run_at=due.now)
     if status in _HEALTHY:
-        return 0, regular
+        return evolve(due, slot_at=slot, next_run_at=slot, failures=0)
     failures = due.failures + 1
-    return failures, schedule.retry_at(regular, now=due.now, failures=failures)
+    retry_at = schedule.retry_at(slot, now=due.now, failures=failures)
+    return evolve(due, slot_at=slot, next_run_at=retry_at, failures=failures)

@@ -20,7 +20,7 @@ FOLDER = Path(__file__).with_name("migrations")
 # The advisory lock of all starters: the ASCII codes of "kasparro", so that no other program takes it by accident.
 _LOCK_KEY = 0x6B6173706172726F
 # How long a starter waits for another one's migration, which may be long.
-_TURN_TIMEOUT = "60s"
+_TURN_TIMEOUT = "5s"
 # How long a statement waits for a table: everything that comes after it queues behind it meanwhile.
 _LOCK_TIMEOUT = "5s"
 

@@ -11,9 +11,13 @@ from kasparro.store.db import Connection
 
 @frozen(kw_only=True)
 class ScheduleState:
-    """A source's schedule row, locked, with the database's time of that moment."""
+    """A source's schedule row, locked, with the database's time of that moment.
+
+    `slot_at` is the next regular moment, `next_run_at` when the source is due: before it where a run is tried again.
+    """
 
     next_run_at: datetime | None
+    slot_at: datetime | None
     failures: int
     now: datetime
 
@@ -22,9 +26,10 @@ def ensure(conn: Connection, intervals: Mapping[str, float]) -> None:
     """Make every source due: a new one at once, a known one within its interval (seconds) from now at the latest."""
     conn.execute(
         """
-        insert into schedules (source, next_run_at)
-        select s.source, clock_timestamp()
+        insert into schedules (source, next_run_at, slot_at)
+        select s.source, t.now, t.now
         from unnest(%(sources)s::text[]) as s (source)
+        cross join (select clock_timestamp() as now) t
         order by s.source
         on conflict (source) do nothing
         """,
@@ -33,10 +38,15 @@ def ensure(conn: Connection, intervals: Mapping[str, float]) -> None:
     conn.execute(
         """
         update schedules e
-        set next_run_at = least(e.next_run_at, clock_timestamp() + s.seconds * interval '1 second')
+        set
+            next_run_at = least(e.next_run_at, clock_timestamp() + s.seconds * interval '1 second'),
+            slot_at = least(e.slot_at, clock_timestamp() + s.seconds * interval '1 second')
         from unnest(%(sources)s::text[], %(seconds)s::double precision[]) as s (source, seconds)
         where e.source = s.source
-        and (e.next_run_at is null or e.next_run_at > clock_timestamp() + s.seconds * interval '1 second')
+        and (
+            e.next_run_at is null
+            or greatest(e.next_run_at, e.slot_at) > clock_timestamp() + s.seconds * interval '1 second'
+        )
         """,
         {"sources": list(intervals), "seconds": list(intervals.values())},
     )
@@ -67,10 +77,10 @@ def lock(conn: Connection, source: str) -> ScheduleState:
     conn.execute(
         "insert into schedules (source) values (%(source)s) on conflict (source) do nothing", {"source": source}
     )
-    next_run_at, failures, now = db.one(
+    next_run_at, slot_at, failures, now = db.one(
         conn.execute(
             """
-            select next_run_at, failures, clock_timestamp()
+            select next_run_at, slot_at, failures, clock_timestamp()
             from schedules
             where source = %(source)s
             for update
@@ -78,16 +88,17 @@ def lock(conn: Connection, source: str) -> ScheduleState:
             {"source": source},
         )
     )
-    return ScheduleState(next_run_at=next_run_at, failures=failures, now=now)
+    return ScheduleState(next_run_at=next_run_at, slot_at=slot_at, failures=failures, now=now)
 
 
-def note_end(conn: Connection, source: str, *, status: str, failures: int, next_run_at: datetime | None) -> None:
-    """Write how a run ended and when the next one is due."""
+def note_end(conn: Connection, source: str, *, status: str, state: ScheduleState) -> None:
+    """Write how a run ended, and the state with which the source goes on."""
     conn.execute(
         """
         update schedules
         set
             next_run_at = %(next_run_at)s,
+            slot_at = %(slot_at)s,
             failures = %(failures)s,
             last_run_at = clock_timestamp(),
             last_status = %(status)s,
@@ -101,7 +112,13 @@ def note_end(conn: Connection, source: str, *, status: str, failures: int, next_
             end
         where source = %(source)s
         """,
-        {"source": source, "status": status, "failures": failures, "next_run_at": next_run_at},
+        {
+            "source": source,
+            "status": status,
+            "failures": state.failures,
+            "next_run_at": state.next_run_at,
+            "slot_at": state.slot_at,
+        },
     )
 
 

@@ -18,7 +18,7 @@ from kasparro.etl import fetch
 KEY = "key-of-nobody-1234"
 LIMITS = fetch.Limits(connect_seconds=2.0, read_seconds=2.0, total_seconds=5.0, max_bytes=100_000)
 # Seconds. Long enough for any machine, short enough to tell a limit of a fraction of a second from none.
-SOON = 3.0
+SOON = 2.0
 
 
 @pytest.fixture
@@ -187,17 +187,17 @@ def test_answer_is_refused_when_it_becomes_too_large_by_decompression(http, http
 
 
 def dripping(*lines):
-    """An answer whose 40 bytes take 8 seconds, each of them well within the limit for reading."""
-    return [head(*lines), *[b"x", 0.2] * 40]
+    """An answer whose 20 bytes take 4 seconds, each of them well within the limit for reading."""
+    return [head(*lines), *[b"x", 0.2] * 20]
 
 
 @pytest.mark.parametrize(
     "parts",
     [
-        dripping("Content-Length: 40"),
+        dripping("Content-Length: 20"),
         dripping("Connection: close"),
-        [head("Transfer-Encoding: chunked"), *[b"1\r\nx\r\n", 0.2] * 40],
-        [b"HTTP/1.1 200 OK\r\n", *[b"X-Slow: 1\r\n", 0.2] * 40],
+        [head("Transfer-Encoding: chunked"), *[b"1\r\nx\r\n", 0.2] * 20],
+        [b"HTTP/1.1 200 OK\r\n", *[b"X-Slow: 1\r\n", 0.2] * 20],
         [10.0],
     ],
     ids=["length", "close", "chunked", "header", "silent"],

@@ -114,6 +114,16 @@ def test_heartbeat_renews_only_while_the_run_moves(etl):
         assert etl.value("select lease_until from leases") >= first
 
 
+def test_run_ends_by_itself_when_nothing_moves(etl):
+    """So that the same process can do its work as well; nobody waits for a reader that never comes back."""
+    with Blocked(etl, lease_seconds=LEASE, stall_seconds=0.2) as hanging:
+        with pytest.raises(errors.LeaseLostError):
+            hanging.run.result(LONG)
+        result = etl.run(page(record("a"), record("b")), lease_seconds=LEASE)
+    assert etl.rows("select status from runs order by id") == [("crashed",), ("succeeded",)]
+    assert result.counts.inserted == 1
+
+
 def test_one_of_many_runs_the_source_when_they_start_together(etl):
     """By schedule, each tick is one run, however many look at it."""
     etl.conn.execute("insert into schedules (source, next_run_at) values ('coinpaprika', now())")

@@ -133,13 +133,21 @@ def test_source_overrides_are_collected_by_source() -> None:
     }
 
 
-def test_unknown_settings_are_found() -> None:
+@pytest.mark.parametrize("value", [",", "\n,\n"])
+def test_client_keys_are_refused_when_there_is_none(value: str) -> None:
+    """Whoever sets the variable wants an API that asks for a key: an empty list must not open it to everybody."""
+    with pytest.raises(ConfigError, match="KASPARRO_API_KEYS: holds no key"):
+        Config.from_env({"KASPARRO_API_KEYS": value})
+
+
+def test_unknown_settings_are_found(tmp_path: Path) -> None:
     """A typo in a name is worth a warning; keys of further sources and the test suite's setting are none."""
+    (tmp_path / "keys").write_text("desk:0123456789")
     config = Config.from_env({
         "KASPARRO_PROT": "1",
         "KASPARRO_SOURCE_CSV_SPEED": "1",
         "KASPARRO_TEST_DSN": "dbname=test",
         "KASPARRO_DESK_API_KEY": "x",
-        "KASPARRO_API_KEYS_FILE": "/dev/null",
+        "KASPARRO_API_KEYS_FILE": str(tmp_path / "keys"),
     })  # fmt: skip
     assert config.unknown == ("KASPARRO_PROT", "KASPARRO_SOURCE_CSV_SPEED")

@@ -1,11 +1,8 @@
 """CSV files as slices: what a read gives, where it can go on, and that no file's content breaks anything."""
 
 import json
-from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kasparro.errors import SliceError
 from kasparro.etl import schedule
@@ -261,47 +258,3 @@ def test_pages_end_at_record_boundaries_when_a_file_is_long(tmp_path, monkeypatc
         start = Checkpoint(slice="a.csv", position=page.position, validators=page.validators)
         records = [record for rest in pages[number + 1 :] for record in rest.records]
         assert read(path, start)[0] == records
-
-
-CELL = st.text(st.sampled_from('ab1 ,"\n\r;ä🐰'), max_size=5)
-
-
-@given(st.lists(st.tuples(CELL, CELL), max_size=8), st.data())
-def test_growth_in_any_steps_gives_the_same_records_as_the_whole_file(tmp_path_factory, rows, data):
-    """However often a file is read while it is being written, no record is lost or doubled."""
-    lines = [HEADER.encode()]
-    lines += ['"{}","{}",2026-01-01,1\r\n'.format(*(cell.replace('"', '""') for cell in row)).encode() for row in rows]
-    steps = sorted(data.draw(st.lists(st.integers(1, len(lines)), max_size=4)))
-    path = tmp_path_factory.mktemp("growth") / "a.csv"
-    grown, after = [], None
-    for step in [*steps, len(lines)]:
-        path.write_bytes(b"".join(lines[:step]))
-        records, after = read(path, after)
-        grown += records
-    whole, end = read(path)
-    assert (grown, after) == (whole, end)
-
-
-ANY_FILE = st.one_of(
-    st.binary(max_size=300),
-    st.text(st.sampled_from('a,"\n\r\x00ä\ufeff'), max_size=80).map(str.encode),
-    st.lists(st.sampled_from([b"S,N,2026-01-01,1", b'"', b"\n", b"\r\n", b",", b"\xff", b"\x00", b"x" * 70])).map(
-        lambda parts: HEADER.encode() + b"".join(parts)
-    ),
-)
-
-
-@given(ANY_FILE, ANY_FILE)
-def test_any_bytes_give_pages_or_an_error_of_the_slice_when_read(tmp_path_factory, content, more):
-    """Nothing else is raised, it ends, and what it gives can be stored; so it is after the file changed."""
-    folder: Path = tmp_path_factory.mktemp("any")
-    after = None
-    for each in (content, content + more, more):
-        path = write(folder, each)
-        try:
-            records, after = read(path, after, max_record_bytes=60)
-        except SliceError:
-            continue
-        assert all(record.payload.isascii() for record in records)
-        assert after.position["offset"] <= len(each)
-        "".join(after.position["columns"]).encode()

@@ -6,14 +6,11 @@ what was read is an error of that file alone. Size and time of change decide not
 
 import codecs
 import glob
-import hashlib
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
-
-from attrs import field, frozen
+from typing import BinaryIO
 
 from kasparro.errors import SliceError
 from kasparro.etl.readers import BATCH_RECORDS, csv_lines
@@ -49,27 +46,22 @@ class CsvFilesReader:
             raise SliceError(f"{slice_name}: cannot be read: {ex.strerror}", code="file_unreadable") from ex
 
     def _read_file(self, file: BinaryIO, slice_name: str, checkpoint: Checkpoint) -> Iterator[Page]:
-        mark = _resume(file, slice_name, checkpoint)
-        columns: list[str] = list(mark.columns)
+        tally, columns = _resume(file, slice_name, checkpoint)
         records: list[Record] = []
-        waiting = 0
         unclosed = None
         try:
-            for row in csv_lines.rows(file, max_record_bytes=self._files.max_record_bytes):
-                # A last record without a line end is ingested and read again the next time: it may still grow.
-                waiting = 0 if row.ended else row.size
+            for row in csv_lines.rows(file, tally, max_record_bytes=self._files.max_record_bytes):
                 if not columns:
-                    columns = [] if waiting else self._header(slice_name, row)
+                    columns = self._header(slice_name, row) if row.ended else []
                 elif row.cells or row.defect:
+                    # A last record without a line end is ingested too, and read again the next time: it may grow.
                     records.append(_record(row, columns))
                 if len(records) >= BATCH_RECORDS:
-                    mark = mark.advance(file, file.tell() - waiting, columns)
-                    yield mark.page(slice_name, records, last=False)
+                    yield _page(slice_name, records, tally, columns, last=False)
                     records = []
         except csv_lines.UnclosedQuoteError as ex:
-            waiting, unclosed = ex.size, ex
-        mark = mark.advance(file, file.tell() - waiting, columns)
-        yield mark.page(slice_name, records, last=unclosed is None)
+            unclosed = ex
+        yield _page(slice_name, records, tally, columns, last=unclosed is None)
         if unclosed is not None:
             raise SliceError(f"{slice_name}: {unclosed}; nothing of them was read", code="unclosed_quote") from unclosed
 
@@ -94,28 +86,10 @@ class CsvFilesReader:
         return columns
 
 
-@frozen(kw_only=True)
-class _Mark:
-    """A place in a file: everything before `offset` is read, and `hasher` has seen every byte of it."""
-
-    offset: int = 0
-    columns: tuple[str, ...] = ()
-    hasher: Any = field(factory=lambda: hashlib.blake2b(digest_size=16))
-
-    def advance(self, file: BinaryIO, offset: int, columns: list[str]) -> "_Mark":
-        """The mark at `offset`, with the bytes up to there hashed; the file's own position stays."""
-        here = file.tell()
-        file.seek(self.offset)
-        hasher = self.hasher.copy()
-        _hash(file, hasher, offset - self.offset)
-        file.seek(here)
-        return _Mark(offset=offset, columns=tuple(columns), hasher=hasher)
-
-    def page(self, slice_name: str, records: list[Record], *, last: bool) -> Page:
-        """The page that ends here."""
-        position = {"offset": self.offset, "columns": list(self.columns)}
-        validators = {"prefix": self.hasher.hexdigest()}
-        return Page(slice=slice_name, records=records, position=position, validators=validators, last=last)
+def _page(slice_name: str, records: list[Record], tally: csv_lines.Tally, columns: list[str], *, last: bool) -> Page:
+    position = {"offset": tally.offset, "columns": columns}
+    validators = {"prefix": tally.hasher.hexdigest()}
+    return Page(slice=slice_name, records=records, position=position, validators=validators, last=last)
 
 
 def _unique(name: str, number: int, others: list[str]) -> str:
@@ -128,30 +102,26 @@ def _unique(name: str, number: int, others: list[str]) -> str:
     return made_up
 
 
-def _resume(file: BinaryIO, slice_name: str, checkpoint: Checkpoint) -> _Mark:
-    """Where to read on: at the checkpoint when every byte before it is as it was, else at the beginning."""
+def _resume(file: BinaryIO, slice_name: str, checkpoint: Checkpoint) -> tuple[csv_lines.Tally, list[str]]:
+    """Where to read on, and the columns: at the checkpoint when every byte before it is as it was, else at the top."""
     known = int(checkpoint.position.get("offset", 0))
-    hasher = hashlib.blake2b(digest_size=16)
-    found = _hash(file, hasher, known)
-    if found < known:
+    tally = csv_lines.Tally()
+    while tally.offset < known and (block := file.read(min(known - tally.offset, _BLOCK_BYTES))):
+        tally.add(block)
+    if tally.offset < known:
         raise SliceError(
-            f"{slice_name}: has {found} bytes, {known} were read before; nothing was deleted", code="file_truncated"
+            f"{slice_name}: has {tally.offset} bytes, {known} were read before; nothing was deleted",
+            code="file_truncated",
         )
-    if known and hasher.hexdigest() == checkpoint.validators.get("prefix"):
-        return _Mark(offset=known, columns=tuple(checkpoint.position["columns"]), hasher=hasher)
+    if known and tally.hasher.hexdigest() == checkpoint.validators.get("prefix"):
+        return tally, list(checkpoint.position["columns"])
     file.seek(0)
-    if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+    tally = csv_lines.Tally()
+    if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:
+        tally.add(codecs.BOM_UTF8)
+    else:
         file.seek(0)
-    return _Mark()
-
-
-def _hash(file: BinaryIO, hasher: Any, count: int) -> int:
-    """Hash the next `count` bytes; how many there were."""
-    left = count
-    while left and (block := file.read(min(left, _BLOCK_BYTES))):
-        hasher.update(block)
-        left -= len(block)
-    return count - left
+    return tally, []
 
 
 def _record(row: csv_lines.Row, columns: list[str]) -> Record:

@@ -71,10 +71,12 @@ create table checkpoints (
     primary key (source, slice)
 );
 
--- schedules: one row is when a source is due next, and how it fared lately.
+-- schedules: one row is when a source is due next, and how it fared lately. slot_at is the next moment on the schedule's
+-- own grid; next_run_at comes before it where a run is to be tried again.
 create table schedules (
     source text primary key,
     next_run_at timestamptz,
+    slot_at timestamptz,
     failures integer not null default 0 check (failures >= 0),
     blocked_until timestamptz,
     last_run_at timestamptz,
