@@ -79,7 +79,8 @@ class Page:
     """Records that were read together, and where reading stands after them.
 
     `position` is a resume point only where the input cannot move (bytes of a file); `validators` prove later that
-    the input is still the same. `last` marks the page that completes its slice.
+    the input is still the same. `last` marks the page that completes its slice. `bytes_read` is what reading it took
+    from a file; what came over the network is counted where it is asked for.
     """
 
     slice: str
@@ -87,6 +88,7 @@ class Page:
     position: Mapping[str, Any] = field(factory=dict)
     validators: Mapping[str, Any] = field(factory=dict)
     constants: Mapping[str, str] = field(factory=dict)
+    bytes_read: int = 0
     last: bool = False
 
 

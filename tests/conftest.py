@@ -20,7 +20,7 @@ from kasparro.errors import KasparroError
 from kasparro.store import db, embedded, migrate
 
 SOURCES = ("coinpaprika", "coingecko", "csv")
-# Every database made here starts like this; nothing else is ever dropped.
+# Every database made here is called this, a session's token and a number; nothing else is ever dropped.
 PREFIX = "kasparro_test_"
 USAGE_ERROR = 2
 # What a test never needs: surviving a power cut, and a vacuum in the middle of a measurement.
@@ -91,7 +91,7 @@ class Databases:
             """
             select datname
             from pg_database
-            where starts_with(datname, %(prefix)s)
+            where datname ~ %(made_here)s
                 and not exists (
                     select
                     from pg_stat_activity
@@ -100,7 +100,7 @@ class Databases:
                 )
             order by datname
             """,
-            {"prefix": PREFIX},
+            {"prefix": PREFIX, "made_here": f"^{PREFIX}[0-9a-f]{{8}}_[0-9]+$"},
         )
         for (name,) in rows.fetchall():
             self.drop(name)

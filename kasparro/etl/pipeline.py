@@ -139,8 +139,9 @@ class Pipeline:
             return _ending(job, RunStatus.FAILED, bug)
         if not job.slice_errors:
             return _ending(job, RunStatus.SUCCEEDED)
-        all_failed = len(job.slice_errors) == job.slices
-        return _ending(job, RunStatus.FAILED if all_failed else RunStatus.PARTIAL, job.slice_errors[0])
+        first, more = job.slice_errors[0], len(job.slice_errors) - 1
+        error = errors.SliceError(first.message + (f" (and {more} more)" if more else ""), code=first.code)
+        return _ending(job, RunStatus.PARTIAL if len(job.slice_errors) < job.slices else RunStatus.FAILED, error)
 
     def _ingest(self, job: Job) -> None:
         reader = self._open_reader(job.source, ask.asker(self._http, job))
@@ -176,6 +177,7 @@ class Pipeline:
                 page = next(pages, None)
             if page is None:
                 return
+            job.add_traffic(Traffic(bytes_read=page.bytes_read))
             for begin in range(0, max(len(page.records), 1), size):
                 with job.stage("normalise"):
                     items = [normaliser(record, page.constants) for record in page.records[begin : begin + size]]

@@ -11,6 +11,7 @@ from kasparro.etl.source import FIELD_TYPES, Kind, Source
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 _ADDRESS = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?")
 # raw_records is the table that all partitions hang from.
+EPOCHS = ("epoch_seconds", "epoch_milliseconds")
 RESERVED_NAMES = frozenset({"records"})
 REQUIRED_FIELDS = ("external_id", "symbol", "name", "observed_at", "price_usd")
 # Codes a source may expect: what normalising can say of a record.
@@ -57,8 +58,9 @@ def _check_fields(source: Source) -> Iterator[str]:
         if any(not part for path in spec.paths for part in path.split(".")) and source.kind is Kind.JSON_API:
             yield f"{where}.paths: a path is dotted names, got {spec.paths!r}"
         wanted = FIELD_TYPES[name]
-        if spec.type not in ("", wanted) and not (wanted == "time" and spec.type.startswith("epoch_")):
-            yield f"{where}.type: cannot be {spec.type!r} ({wanted})"
+        types = ("time", *EPOCHS) if wanted == "time" else (wanted,)
+        if spec.type not in ("", *types):
+            yield f"{where}.type: cannot be {spec.type!r} ({', '.join(types)})"
         if spec.template is not None and wanted != "text":
             yield f"{where}.template: only text fields take a template"
         if spec.template is not None and not _is_template(spec.template):

@@ -17,7 +17,7 @@ from kasparro.etl import schedule
 from kasparro.etl.job import Job
 from kasparro.etl.source import Source
 from kasparro.model import Counts, Lease, Run, RunResult, RunStatus, Traffic, Trigger
-from kasparro.store import leases, runs, schedules, totals
+from kasparro.store import leases, rejections, runs, schedules, totals
 from kasparro.store.db import Connection, Database
 
 logger = logging.getLogger(__name__)
@@ -69,6 +69,13 @@ class Tenure:
             else:
                 if met is not None and state.lease_until != met:
                     raise errors.BusyError(f"{source.name}: {state.holder} is at it (run {state.run_id})")
+                if met is None:
+                    fields = {
+                        "source": source.name,
+                        "holder": state.holder,
+                        "seconds_left": round(state.seconds_left, 1),
+                    }
+                    logger.info("waiting for a lease to end or to be renewed", extra=fields)
                 met = state.lease_until
                 wait_seconds = min(state.seconds_left + 0.01, _LOOK_SECONDS)
             if self._clock.wait(stop, wait_seconds):
@@ -147,7 +154,8 @@ class Tenure:
                 totals.count_up(conn, job.source.name, Counts(), traffic)
             counts, traffic = runs.get_tallies(conn, job.run.id)
             if ending.status is RunStatus.SUCCEEDED and counts.rejected > counts.rejected_expected:
-                ending = evolve(ending, status=RunStatus.PARTIAL)
+                why = rejections.describe(conn, job.source.name, job.run.id)
+                ending = evolve(ending, status=RunStatus.PARTIAL, error_code="rejections", error_message=why)
             seconds = self._close(conn, job.source, job.lease, ending) if written is None else written
         return RunResult(
             run_id=job.run.id,

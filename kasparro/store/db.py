@@ -148,6 +148,8 @@ def translated() -> Iterator[None]:
     """Turn psycopg's errors into ours; the message is Postgres' primary message, which holds no row values."""
     try:
         yield
+    except pg.DiskFull as ex:
+        raise errors.DatabaseError(_message(ex), code="disk_full") from ex
     except _CONFLICT as ex:
         raise errors.ConflictError(_message(ex)) from ex
     except _UNAVAILABLE as ex:

@@ -41,3 +41,21 @@ def upsert_staged(conn: Connection, *, source: str, slice_name: str, run_id: int
         """,
         {"source": source, "slice": slice_name, "run_id": run_id},
     )
+
+
+def describe(conn: Connection, source: str, run_id: int) -> str:
+    """Why records of a run gave no quote though their source does not expect it: each code with one example."""
+    rows = conn.execute(
+        """
+        select code, count(*), min(coalesce(field || ' ', '') || message)
+        from rejections
+        where source = %(source)s
+        and run_id = %(run_id)s
+        and not expected
+        group by code
+        order by count(*) desc, code
+        limit 5
+        """,
+        {"source": source, "run_id": run_id},
+    ).fetchall()
+    return "; ".join(f"{found} x {code}: {example}" for code, found, example in rows)

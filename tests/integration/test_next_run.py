@@ -25,15 +25,17 @@ def next_run(etl):
 def due_in(etl, interval):
     """Make the made-up source due that far from now."""
     etl.conn.execute(
-        "insert into schedules (source, next_run_at) values ('coinpaprika', now() + %s::interval)", [interval]
+        """
+        insert into schedules (source, next_run_at, slot_at)
+        select 'coinpaprika', m.due, m.due from (select now() + %s::interval as due) m
+        """,
+        [interval],
     )
 
 
 def test_next_run_is_on_the_grid_when_the_source_was_due(etl):
     """From the moment it was due, not from when the run ended."""
-    etl.conn.execute(
-        "insert into schedules (source, next_run_at) values ('coinpaprika', now() - interval '150 minutes')"
-    )
+    due_in(etl, "-150 minutes")
     due = etl.value("select next_run_at from schedules")
     result = etl.run(page(record()))
     assert result.status is RunStatus.SUCCEEDED
@@ -42,12 +44,24 @@ def test_next_run_is_on_the_grid_when_the_source_was_due(etl):
 
 def test_next_run_stays_when_somebody_ran_the_source_in_between(etl):
     """A run by hand is no tick of the schedule."""
-    etl.conn.execute(
-        "insert into schedules (source, next_run_at) values ('coinpaprika', now() + interval '10 minutes')"
-    )
+    due_in(etl, "10 minutes")
     due = etl.value("select next_run_at from schedules")
     etl.run(page(record()))
     assert etl.value("select next_run_at from schedules") == due
+
+
+@pytest.mark.parametrize("troubles", [[errors.FetchError("no")], [errors.FetchError("no")] * 3, ["stop"]])
+def test_grid_stays_when_runs_fail_or_are_interrupted_in_between(etl, troubles):
+    """A retry, or a restart, is no tick of the schedule."""
+    due_in(etl, "-150 minutes")
+    due = etl.value("select next_run_at from schedules")
+    for trouble in troubles:
+        stop = threading.Event()
+        steps = [stop.set, page(record())] if trouble == "stop" else [trouble]
+        etl.start(etl.build(ListReader({"": steps})), stop=stop)
+        assert etl.value("select next_run_at < %s from schedules", due + 3 * HOUR)
+    etl.run(page(record()))
+    assert etl.rows("select next_run_at, slot_at, failures from schedules") == [(due + 3 * HOUR, due + 3 * HOUR, 0)]
 
 
 def test_failed_run_is_tried_again_soon_when_it_keeps_failing(etl):

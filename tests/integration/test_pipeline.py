@@ -72,16 +72,21 @@ def test_watermark_never_goes_back_when_older_data_follow(etl):
 
 
 @pytest.mark.parametrize(
-    ("good", "bad", "status"),
-    [(2, 0, RunStatus.SUCCEEDED), (1, 1, RunStatus.PARTIAL), (0, 2, RunStatus.FAILED), (0, 0, RunStatus.SUCCEEDED)],
+    ("good", "bad", "status", "message"),
+    [
+        (2, 0, RunStatus.SUCCEEDED, None),
+        (1, 1, RunStatus.PARTIAL, "broken 0"),
+        (0, 2, RunStatus.FAILED, "broken 0 (and 1 more)"),
+        (0, 0, RunStatus.SUCCEEDED, None),
+    ],
 )
-def test_run_is_called_by_its_slices_when_some_of_them_fail(etl, good, bad, status):
-    """One bad file leaves the others alone; the first error is the run's."""
+def test_run_is_called_by_its_slices_when_some_of_them_fail(etl, good, bad, status, message):
+    """One bad file leaves the others alone; the first error is the run's, and says how many there were."""
     broken = {f"a{number}": [errors.SliceError(f"broken {number}", code="bad_header")] for number in range(bad)}
     whole = {f"b{number}": [page(record(f"c{number}"), slice_name=f"b{number}")] for number in range(good)}
     result = etl.start(etl.build(ListReader({**broken, **whole})))
     assert result.status is status
-    assert (result.error_code, result.error_message) == (("bad_header", "broken 0") if bad else (None, None))
+    assert (result.error_code, result.error_message) == ("bad_header" if bad else None, message)
     assert len(etl.quotes()) == good
 
 

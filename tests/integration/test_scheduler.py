@@ -40,7 +40,13 @@ def queue(etl, name="coinpaprika"):
 
 def due_in(etl, interval, name):
     """Make a source due that far from now."""
-    etl.conn.execute("insert into schedules (source, next_run_at) values (%s, now() + %s::interval)", [name, interval])
+    etl.conn.execute(
+        """
+        insert into schedules (source, next_run_at, slot_at)
+        select %s, m.due, m.due from (select now() + %s::interval as due) m
+        """,
+        [name, interval],
+    )
 
 
 def ended(etl):
@@ -87,7 +93,7 @@ def test_each_tick_is_one_run_when_two_schedulers_look(etl):
     every_second = {"coinpaprika": source(schedule=schedule.parse("every 1s"))}
     with scheduling(etl, every_second, holder="a"), scheduling(etl, every_second, holder="b"):
         wait_until(lambda: statuses(etl).count("succeeded") >= 4, what="four runs")
-        grid = etl.value("select next_run_at from schedules")
+        grid = etl.value("select slot_at from schedules")
     slots = etl.rows("select floor(extract(epoch from started_at - %s)) from runs where status = 'succeeded'", grid)
     assert len(set(slots)) == len(slots)
     assert set(statuses(etl)) <= {"succeeded", "interrupted"}
@@ -100,7 +106,7 @@ def test_restart_neither_skips_nor_doubles_when_nothing_is_due(etl):
     runner.list_due = lambda names: (list_due(names), looks.release())[0]
     for expected in (1, 1, 2):
         if expected == 2:
-            etl.conn.execute("update schedules set next_run_at = now() - interval '1 second'")
+            etl.conn.execute("update schedules set next_run_at = now() - interval '1 second', slot_at = now()")
         made = Scheduler(runner, {"coinpaprika": source()}, etl.clock)
         made.start()
         assert looks.acquire(timeout=LONG)
@@ -113,9 +119,7 @@ def test_restart_neither_skips_nor_doubles_when_nothing_is_due(etl):
 
 def test_missed_ticks_are_one_run_when_the_service_was_away(etl):
     """And the grid stays."""
-    etl.conn.execute(
-        "insert into schedules (source, next_run_at) values ('coinpaprika', now() - interval '5 hours 1 min')"
-    )
+    due_in(etl, "-5 hours -1 min", "coinpaprika")
     due = etl.value("select next_run_at from schedules")
     with scheduling(etl, {"coinpaprika": source()}):
         wait_until(lambda: statuses(etl) == ["succeeded"], what="it ran")

@@ -72,7 +72,7 @@ def test_dead_holders_run_is_closed_as_crashed_when_its_lease_is_over(etl):
 
 def test_crash_counts_as_a_failure_when_the_next_run_is_not_due(etl):
     """Whoever finds it closes it, even when there is nothing else to do."""
-    dead_holder(etl, seconds=0.01)
+    dead_holder(etl, seconds=0.5)
     etl.conn.execute("update schedules set next_run_at = now() + interval '1 hour'")
     wait_until(lambda: etl.value("select lease_until < clock_timestamp() from leases"), what="the lease is over")
     runner = etl.build(ListReader({"": [page(record())]}))

@@ -95,6 +95,18 @@ def test_everything_is_read_again_when_the_beginning_changed(tmp_path):
     assert again.validators != after.validators
 
 
+def test_everything_is_read_again_when_the_file_changed_while_it_was_read(tmp_path, monkeypatch):
+    """The fingerprint is that of the bytes that were parsed, whatever stands in the file by then."""
+    monkeypatch.setattr(csv_files, "BATCH_RECORDS", 3)
+    path = write(tmp_path, HEADER + ROWS)
+    pages = csv_files.CsvFilesReader(source(path)).read("a.csv", Checkpoint(slice="a.csv"))
+    assert prices(next(pages).records) == ["1.5", "2.5", "3.5"]
+    path.write_text((HEADER + ROWS).replace("1.5", "8.5").replace("6.5", "9.5"))
+    last = list(pages)[-1]
+    after = Checkpoint(slice="a.csv", position=last.position, validators=last.validators)
+    assert prices(read(path, after)[0]) == ["8.5", "2.5", "3.5", "4.5", "5.5", "9.5", "7.5"]
+
+
 @pytest.mark.parametrize("keep", [0, 10, len(HEADER), len(HEADER + ROWS) - 1])
 def test_truncated_file_is_an_error_when_less_is_there_than_was_read(tmp_path, keep):
     """Nothing is guessed about what it means."""
@@ -201,11 +213,24 @@ def test_file_is_an_error_of_its_own_when_its_header_cannot_be_used(tmp_path, co
 
 def test_columns_are_told_apart_when_names_repeat_or_are_blank(tmp_path):
     """Every cell is kept under a name of its own."""
-    path = write(tmp_path, "symbol,name,date,price,price,,\nS,N,2026-01-01,1,2,3,4\n")
+    path = write(tmp_path, "symbol,name,date,price,note,note,,\nS,N,2026-01-01,1,x,2,3,4\n")
     records, _ = read(path)
     assert records[0].fields == {
-        "symbol": "S", "name": "N", "date": "2026-01-01", "price": "1", "price_5": "2", "_6": "3", "_7": "4",
+        "symbol": "S", "name": "N", "date": "2026-01-01", "price": "1", "note": "x", "note_6": "2", "_7": "3", "_8": "4",
     }  # fmt: skip
+
+
+def test_file_is_an_error_of_its_own_when_a_mapped_column_stands_twice(tmp_path):
+    """Which of two prices is meant, nobody knows."""
+    path = write(tmp_path, "symbol,name,date,price,price\nS,N,2026-01-01,1,2\n")
+    assert error(path) == "bad_header"
+
+
+def test_bytes_read_are_those_of_the_file_when_it_is_read_whole(tmp_path):
+    """A run's record says how much was read."""
+    path = write(tmp_path, "symbol,name,date,price\nS,N,2026-01-01,1\n")
+    pages = csv_files.CsvFilesReader(source(str(path))).read(path.name, Checkpoint(slice=path.name))
+    assert sum(page.bytes_read for page in pages) == path.stat().st_size
 
 
 def test_no_cell_is_lost_when_made_up_names_meet_real_ones(tmp_path):

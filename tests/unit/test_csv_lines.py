@@ -1,8 +1,9 @@
 """Rows of a CSV file, each with its exact bytes, and the defects that must not stop the reading."""
 
+import contextlib
 import csv
+import hashlib
 import io
-import itertools
 
 import pytest
 from hypothesis import given
@@ -14,9 +15,10 @@ CELLS = st.lists(st.text(st.sampled_from('ab ,"\n\r;ä')), min_size=1, max_size=
 
 
 def read(content, *, max_record_bytes=1024):
-    """All rows of these bytes, and where each of them ended."""
-    file = io.BytesIO(content)
-    return [(row, file.tell()) for row in csv_lines.rows(file, max_record_bytes=max_record_bytes)]
+    """All rows of these bytes, and how far the file was read for good after each of them."""
+    tally = csv_lines.Tally()
+    rows = csv_lines.rows(io.BytesIO(content), tally, max_record_bytes=max_record_bytes)
+    return [(row, tally.offset) for row in rows]
 
 
 def cells(content, **options):
@@ -48,15 +50,16 @@ def test_rows_are_those_of_the_file_when_it_is_well_formed(content, expected):
 
 
 @given(st.lists(CELLS, max_size=6), st.sampled_from(["\n", "\r\n"]))
-def test_row_sizes_are_its_bytes_when_any_rows_are_written(rows, line_end):
-    """Each row ends where its size says, and all of them make the file."""
+def test_tally_stands_after_each_row_when_any_rows_are_written(rows, line_end):
+    """Where a row ends the next one begins, and the last one ends the file."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=line_end, quoting=csv.QUOTE_ALL).writerows(rows)
     content = text.getvalue().encode()
     found = read(content)
     assert [row.cells for row, _ in found] == rows
-    assert list(itertools.accumulate(row.size for row, _ in found)) == [end for _, end in found]
-    assert sum(row.size for row, _ in found) == len(content)
+    for number, (_, end) in enumerate(found):
+        assert [row.cells for row, _ in read(content[end:])] == rows[number + 1 :]
+    assert [end for _, end in found][-1:] == [len(content)] * bool(rows)
 
 
 @pytest.mark.parametrize(("content", "ended"), [(b"a\nb\n", True), (b"a\nb", False), (b'a\n"b\nc"', False)])
@@ -84,10 +87,10 @@ def test_reading_goes_on_after_the_line_when_csv_cannot_parse_a_row(content, exp
 
 
 def test_row_is_a_defect_when_it_is_too_long():
-    """Its size is that of the whole line, its text the beginning of it; the next line is read."""
+    """The whole line is read for good, its text is the beginning of it; the next line is read."""
     content = b"a\n" + b"x" * 5000 + b"\nb\n"
-    (_, long, last) = [row for row, _ in read(content, max_record_bytes=100)]
-    assert (long.defect, long.size, long.ended) == ("record_too_long", 5001, True)
+    (_, (long, end), (last, _)) = read(content, max_record_bytes=100)
+    assert (long.defect, end, long.ended) == ("record_too_long", 5003, True)
     assert long.text.startswith("xxx")
     assert last.cells == ["b"]
 
@@ -101,8 +104,8 @@ def test_one_line_is_given_up_when_an_unclosed_quote_would_eat_the_file():
 
 def test_text_of_a_defect_is_bounded_when_its_line_is_huge():
     """Enough to find and repair it."""
-    (row, end) = read(b"x" * 1_000_000, max_record_bytes=500_000)[0]
-    assert (len(row.text), row.size, row.ended, end) == (csv_lines.KEPT_BYTES, 1_000_000, False, 1_000_000)
+    ((row, end),) = read(b"x" * 1_000_000, max_record_bytes=500_000)
+    assert (len(row.text), row.ended, end) == (csv_lines.KEPT_BYTES, False, 0)
 
 
 @pytest.mark.parametrize(("content", "size"), [(b'a\n"b', 2), (b'a\n"b\nc\n', 5), (b'a,b\n\n"', 1)])
@@ -110,18 +113,19 @@ def test_unclosed_quote_waits_when_the_file_ends_inside_it(content, size):
     """All rows before it come first; a later version of the file may close it."""
     found = []
     with pytest.raises(csv_lines.UnclosedQuoteError) as caught:
-        found.extend(csv_lines.rows(io.BytesIO(content), max_record_bytes=1024))
+        found.extend(csv_lines.rows(io.BytesIO(content), csv_lines.Tally(), max_record_bytes=1024))
     assert caught.value.size == size
 
 
 @given(st.binary(max_size=200) | st.text(st.sampled_from('a,"\n\r\x00ä'), max_size=60).map(str.encode))
 def test_bytes_are_all_accounted_for_when_they_are_any(content):
-    """Rows follow each other without a gap, and it ends."""
-    file, read_bytes = io.BytesIO(content), 0
-    try:
-        for row in csv_lines.rows(file, max_record_bytes=20):
-            read_bytes += row.size
-            assert file.tell() == read_bytes
-    except csv_lines.UnclosedQuoteError as ex:
-        read_bytes += ex.size
-    assert read_bytes == len(content)
+    """What was read for good is hashed as it stands in the file; what is left is one row that has not ended."""
+    file, tally, rows = io.BytesIO(content), csv_lines.Tally(), []
+    with contextlib.suppress(csv_lines.UnclosedQuoteError):
+        for row in csv_lines.rows(file, tally, max_record_bytes=20):
+            rows.append(row)
+            assert all(each.ended for each in rows[:-1])
+            assert tally.hasher.digest() == hashlib.blake2b(content[: tally.offset], digest_size=16).digest()
+    assert file.tell() == len(content)
+    if rows and rows[-1].ended and content.endswith(b"\n") and b'"' not in content:
+        assert tally.offset == len(content)

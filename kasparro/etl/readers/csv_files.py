@@ -7,6 +7,7 @@ what was read is an error of that file alone. Size and time of change decide not
 import codecs
 import glob
 import json
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from kasparro.errors import SliceError
 from kasparro.etl.readers import BATCH_RECORDS, csv_lines
 from kasparro.etl.source import FieldMap, Source
 from kasparro.model import Checkpoint, Page, Record, Rejection
+
+logger = logging.getLogger(__name__)
 
 # Bytes hashed at a time when a file's known beginning is compared.
 _BLOCK_BYTES = 1024 * 1024
@@ -36,7 +39,10 @@ class CsvFilesReader:
 
     def slices(self) -> list[str]:
         found = (Path(path) for path in glob.glob(self._files.glob, recursive=True))
-        return sorted(_name(path.relative_to(self._root)) for path in found if path.is_file())
+        names = sorted(_name(path.relative_to(self._root)) for path in found if path.is_file())
+        if not names:
+            logger.warning("no file matches", extra={"glob": self._files.glob})
+        return names
 
     def read(self, slice_name: str, checkpoint: Checkpoint) -> Iterator[Page]:
         try:
@@ -47,6 +53,7 @@ class CsvFilesReader:
 
     def _read_file(self, file: BinaryIO, slice_name: str, checkpoint: Checkpoint) -> Iterator[Page]:
         tally, columns = _resume(file, slice_name, checkpoint)
+        counted = file.tell()
         records: list[Record] = []
         unclosed = None
         try:
@@ -57,11 +64,13 @@ class CsvFilesReader:
                     # A last record without a line end is ingested too, and read again the next time: it may grow.
                     records.append(_record(row, columns))
                 if len(records) >= BATCH_RECORDS:
-                    yield _page(slice_name, records, tally, columns, last=False)
+                    size, counted = file.tell() - counted, file.tell()
+                    yield _page(slice_name, records, tally, columns, bytes_read=size, last=False)
                     records = []
         except csv_lines.UnclosedQuoteError as ex:
             unclosed = ex
-        yield _page(slice_name, records, tally, columns, last=unclosed is None)
+        size = file.tell() - counted
+        yield _page(slice_name, records, tally, columns, bytes_read=size, last=unclosed is None)
         if unclosed is not None:
             raise SliceError(f"{slice_name}: {unclosed}; nothing of them was read", code="unclosed_quote") from unclosed
 
@@ -72,24 +81,41 @@ class CsvFilesReader:
         if not row.cells:
             return []
         if any(_UNSTORABLE.search(cell) for cell in row.cells):
-            raise SliceError(f"{slice_name}: the header is not UTF-8 text: {ascii(row.cells)[:300]}", code="bad_header")
+            raise SliceError(f"{slice_name}: the header is not UTF-8 text: {_show(row.cells)}", code="bad_header")
+        names = [cell.strip() for cell in row.cells]
         columns: list[str] = []
-        for number, cell in enumerate(row.cells):
-            name = cell.strip()
-            columns.append(_unique(name, number, [*columns, *(cell.strip() for cell in row.cells[number + 1 :])]))
+        for number, name in enumerate(names):
+            columns.append(_unique(name, number, [*columns, *names[number + 1 :]]))
+        mapped = {path for spec in self._fields.values() for path in spec.paths}
+        twice = sorted(mapped & {name for name in names if names.count(name) > 1})
+        if twice:
+            raise SliceError(f"{slice_name}: the header has {twice[0]!r} more than once", code="bad_header")
         lacking = [name for name, spec in self._fields.items() if _lacks(name, spec, columns)]
         if lacking:
             wanted = "; ".join(f"{name} ({' or '.join(self._fields[name].paths)})" for name in lacking)
             raise SliceError(
-                f"{slice_name}: no column for {wanted}; the header has {ascii(columns)[1:300]}", code="bad_header"
+                f"{slice_name}: no column for {wanted}; the header has {_show(columns)}", code="bad_header"
             )
         return columns
 
 
-def _page(slice_name: str, records: list[Record], tally: csv_lines.Tally, columns: list[str], *, last: bool) -> Page:
-    position = {"offset": tally.offset, "columns": columns}
-    validators = {"prefix": tally.hasher.hexdigest()}
-    return Page(slice=slice_name, records=records, position=position, validators=validators, last=last)
+def _page(
+    slice_name: str, records: list[Record], tally: csv_lines.Tally, columns: list[str], *, bytes_read: int, last: bool
+) -> Page:
+    return Page(
+        slice=slice_name,
+        records=records,
+        position={"offset": tally.offset, "columns": columns},
+        validators={"prefix": tally.hasher.hexdigest()},
+        bytes_read=bytes_read,
+        last=last,
+    )
+
+
+def _show(names: list[str]) -> str:
+    """Column names for a message: storable whatever they hold, and not too long."""
+    shown = ascii(names)[1:-1]
+    return shown if len(shown) <= 300 else f"{shown[:297]}..."
 
 
 def _unique(name: str, number: int, others: list[str]) -> str:
@@ -110,7 +136,8 @@ def _resume(file: BinaryIO, slice_name: str, checkpoint: Checkpoint) -> tuple[cs
         tally.add(block)
     if tally.offset < known:
         raise SliceError(
-            f"{slice_name}: has {tally.offset} bytes, {known} were read before; nothing was deleted",
+            f"{slice_name}: has {tally.offset} bytes, {known} were read before; nothing was deleted. "
+            "Under another name it is read as a new file",
             code="file_truncated",
         )
     if known and tally.hasher.hexdigest() == checkpoint.validators.get("prefix"):
