@@ -119,6 +119,7 @@ class App:
                 if migrate_first:
                     self._migrate(conn)
                 migrate.require_current(conn, code_version=__version__)
+                migrate.require_partitions(conn, sources=list(self.sources))
             self.database.open(dsn)
             self._trouble = None
 

@@ -156,8 +156,7 @@ class Pipeline:
         self._match(job)
 
     def _ingest_slice(self, job: Job, reader: Reader, normaliser: normalise.Normaliser, slice_name: str) -> None:
-        with self._database.connection() as conn:
-            start = checkpoints.find(conn, job.source.name, slice_name)
+        start = self._retried(lambda: self._find_checkpoint(job.source.name, slice_name), pause=job.pause)
         newest = checkpoint.pending(start)
         batches_to_come = self._prepare(job, reader, normaliser, start)
         for batch in ahead.ahead(batches_to_come, check=job.check, name=f"read-{job.source.name}"):
@@ -165,6 +164,10 @@ class Pipeline:
             reached = checkpoint.reached(batch.page, newest) if batch.ends_page else None
             if batch.items or (reached is not None and not checkpoint.same_place(reached, start)):
                 self._load(job, batch, reached)
+
+    def _find_checkpoint(self, source: str, slice_name: str) -> Checkpoint:
+        with self._database.connection() as conn:
+            return checkpoints.find(conn, source, slice_name)
 
     def _prepare(
         self, job: Job, reader: Reader, normaliser: normalise.Normaliser, start: Checkpoint

@@ -87,8 +87,13 @@ class Scheduler:
         idle = [name for name in self._sources if name not in self._runs]
         for name in self._pipeline.list_due(idle) if idle else []:
             thread = threading.Thread(target=self._run, args=(self._sources[name],), name=f"run-{name}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as ex:
+                # The machine has no thread to give: the source stays due, and is looked at again.
+                logger.error("run not started", extra={"source": name, "error": str(ex)})
+                return
             self._runs[name] = thread
-            thread.start()
 
     def _run(self, source: Source) -> None:
         try:

@@ -104,7 +104,7 @@ class Http:
     connect_timeout_seconds: float = 10.0
     read_timeout_seconds: float = 30.0
     total_timeout_seconds: float = 60.0
-    max_bytes: int = 64 * 1024 * 1024
+    max_bytes: int = 32 * 1024 * 1024
 
 
 @frozen(kw_only=True)

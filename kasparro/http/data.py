@@ -50,6 +50,7 @@ class Data(Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """One page as JSON, or everything as a stream."""
         query = params.parse(req, self._parsers)
+        _check_ranges(query)
         resp.append_header("Vary", "Accept")
         text_format = query.get("format") or _preferred_format(req)
         if text_format == "json":
@@ -61,9 +62,16 @@ class Data(Resource):
         chosen = _filter(query)
         pages = paging.read(query, "/data", shape=(str, int), defaults={"view": "all", "order": "desc"})
         after = _key(pages)
+        offset = query.get("offset", 0)
         with self._database.reading() as conn:
-            page = quotes.page(conn, chosen, limit=pages.limit, offset=query.get("offset", 0), after=after)
-        pagination = pages.pagination(resp, _position(page.next_key)) | self._total(chosen, query.get("count", "none"))
+            page = quotes.page(conn, chosen, limit=pages.limit, offset=offset, after=after)
+        pagination = pages.pagination(resp, _position(page.next_key))
+        how = query.get("count", "none")
+        if how == "estimated" and after is None and offset == 0 and not page.has_more:
+            # The page is all there is: statistics that are older than it must not contradict it.
+            pagination["total"] = page.shown
+        else:
+            pagination |= self._total(chosen, how)
         members = {"data": page.rows, "pagination": render.dumps(pagination)}
         if _is_known(req, resp, "".join(members.values())):
             resp.status = 304
@@ -94,6 +102,22 @@ class Data(Resource):
 def _preferred_format(req: falcon.Request) -> str:
     offered = {media_type.partition(";")[0]: name for name, media_type in _MEDIA_TYPES.items()}
     return offered.get(req.client_prefers(offered) or "", "json")
+
+
+def _check_ranges(query: params.Query) -> None:
+    """Raises the 400 Problem for a range that nothing can lie in: it is a mistake, not a question."""
+    wrong = []
+    since, until = query.get("from"), query.get("to")
+    if since is not None and until is not None and since >= until:
+        wrong += [FieldError("from", "must be before to"), FieldError("to", "must be after from")]
+    low, high = query.get("min_price"), query.get("max_price")
+    if low is not None and high is not None and low > high:
+        wrong += [
+            FieldError("min_price", "must not be above max_price"),
+            FieldError("max_price", "must not be below min_price"),
+        ]
+    if wrong:
+        raise query.invalid(*wrong)
 
 
 def _filter(query: params.Query) -> Filter:

@@ -29,14 +29,15 @@ _HEADERS = {
     401: {"WWW-Authenticate": 'Bearer realm="kasparro"'},
     503: {"Retry-After": str(RETRY_AFTER_SECONDS)},
 }
-_INTERNAL_DETAIL = "something went wrong here; the log has it under this request_id"
+# What a client reads of a failure that is ours.
+INTERNAL_DETAIL = "something went wrong here; the log has it under this request_id"
 
 
 @frozen
 class FieldError:
-    """What is wrong with one parameter, header or member of the body."""
+    """What is wrong with one parameter, header or member of the body; `name` is None where it cannot be told."""
 
-    name: str
+    name: str | None
     message: str
 
 
@@ -65,7 +66,7 @@ def describe(ex: errors.KasparroError) -> Problem:
     """The problem to show for an error of ours; what is not in the table shows nothing of itself."""
     if isinstance(ex, Problem):
         return ex
-    status, detail = _BY_CODE.get(ex.code, (500, _INTERNAL_DETAIL))
+    status, detail = _BY_CODE.get(ex.code, (500, INTERNAL_DETAIL))
     code = ex.code if status != 500 else "internal_error"
     return Problem(status, code, detail or ex.message)
 
@@ -97,7 +98,7 @@ def handle_falcon(req: falcon.Request, resp: falcon.Response, ex: falcon.HTTPErr
 def handle_bug(req: falcon.Request, resp: falcon.Response, ex: Exception, _params: dict[str, Any]) -> None:
     """Falcon's error handler for everything else: logged in full, shown as nothing but a 500."""
     logger.error("request failed by a bug", extra={"request_id": state.of(req).request_id}, exc_info=ex)
-    _send(req, resp, Problem(500, "internal_error", _INTERNAL_DETAIL))
+    _send(req, resp, Problem(500, "internal_error", INTERNAL_DETAIL))
 
 
 def _send(req: falcon.Request, resp: falcon.Response, problem: Problem) -> None:
@@ -107,13 +108,21 @@ def _send(req: falcon.Request, resp: falcon.Response, problem: Problem) -> None:
     for name in ("ETag", "Link"):
         resp.delete_header(name)
     resp.set_headers(_HEADERS.get(problem.status, {}))
+    render.send_object(req, resp, to_json(problem), media_type=render.MEDIA_PROBLEM)
+
+
+def to_json(problem: Problem) -> str:
+    """The problem as the text of a JSON object, without the members that every body has."""
     body = {
         "type": "about:blank",
         "title": http.HTTPStatus(problem.status).phrase,
         "status": problem.status,
         "detail": problem.message,
         "code": problem.code,
-        "errors": [asdict(field) for field in problem.fields],
+        "errors": [asdict(field, filter=_is_told) for field in problem.fields],
     }
-    text = render.dumps(body)[:-1] + "".join(f',"{name}":{member}' for name, member in problem.members.items()) + "}"
-    render.send_object(req, resp, text, media_type=render.MEDIA_PROBLEM)
+    return render.dumps(body)[:-1] + "".join(f',"{name}":{member}' for name, member in problem.members.items()) + "}"
+
+
+def _is_told(_attribute: object, value: object) -> bool:
+    return value is not None

@@ -51,22 +51,36 @@ def _given_keys(req: falcon.Request) -> list[bytes]:
 
 
 class Gate:
-    """Notes the route, refuses unknown methods, and answers for resources that have no database yet."""
+    """Notes the route, knows its methods, and answers for resources that have no database yet."""
 
     def __init__(self, ready: Callable[[], errors.KasparroError | None]) -> None:
         self._ready = ready
 
     def process_resource(
-        self, req: falcon.Request, _resp: falcon.Response, resource: Resource, _params: dict[str, Any]
+        self, req: falcon.Request, resp: falcon.Response, resource: Resource, _params: dict[str, Any]
     ) -> None:
-        """Raises a 405 for a method that HTTP does not know, and a 503 Problem while the service is not ready."""
+        """Answers OPTIONS. Raises a 405 for other methods than the resource has, a 503 Problem while not ready."""
         state.of(req).path = req.uri_template
-        if req.method not in falcon.COMBINED_METHODS:
-            known = [name for name in falcon.HTTP_METHODS if hasattr(resource, f"on_{name.lower()}")]
-            raise falcon.HTTPMethodNotAllowed([*known, "OPTIONS"])
+        allowed = [name for name in falcon.HTTP_METHODS if hasattr(resource, f"on_{name.lower()}")] + ["OPTIONS"]
+        if req.method == "OPTIONS":
+            resp.status = 204
+            resp.set_header("Allow", ", ".join(allowed))
+            resp.complete = True
+            return
+        if req.method not in allowed:
+            raise falcon.HTTPMethodNotAllowed(allowed)
         reason = self._ready() if resource.needs_database else None
         if reason is not None:
             raise not_ready(reason)
+
+
+def common_headers(current: state.RequestState) -> dict[str, str]:
+    """What says whose an answer is and how long it took, and that browsers must not guess what it is."""
+    return {
+        "X-Request-ID": current.request_id,
+        "Server-Timing": f"total;dur={current.elapsed_ms()}",
+        "X-Content-Type-Options": "nosniff",
+    }
 
 
 class Headers:
@@ -78,10 +92,7 @@ class Headers:
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, *_: object) -> None:
         """Add them; what a resource has set stays."""
-        current = state.of(req)
-        resp.set_header("X-Request-ID", current.request_id)
-        resp.set_header("Server-Timing", f"total;dur={current.elapsed_ms()}")
-        resp.set_header("X-Content-Type-Options", "nosniff")
+        resp.set_headers(common_headers(state.of(req)))
         if resp.get_header("Cache-Control") is None:
             resp.set_header("Cache-Control", self._cache_control)
         if self._vary is not None:
@@ -96,11 +107,15 @@ class LoggedBody:
         self._method = method
         self._state = current
         self._bytes = 0
+        self._handed_over = False
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._body:
             self._bytes += len(chunk)
+            # Who never comes back for more has nobody left to send to.
+            self._handed_over = True
             yield chunk
+            self._handed_over = False
 
     def close(self) -> None:
         """Close the body beneath and write the line; WSGI servers call it once, whatever happened."""
@@ -116,7 +131,9 @@ class LoggedBody:
                 "status": current.status,
                 "duration_ms": current.elapsed_ms(),
                 "bytes": self._bytes,
+                "client_left": self._handed_over,
                 "client": current.client,
                 "request_id": current.request_id,
             }
-            logger.info("%s %s %d", fields["method"], fields["path"], current.status, extra=fields)
+            left = ", the client went away" if self._handed_over else ""
+            logger.info("%s %s %d%s", fields["method"], fields["path"], current.status, left, extra=fields)

@@ -63,9 +63,8 @@ class Query:
 
 
 def parse(req: falcon.Request, parsers: Mapping[str, Parser]) -> Query:
-    """Parse the query string. Raises a 400 Problem that names every wrong parameter and lists the valid ones."""
-    sent = _split(req, parsers)
-    fields = []
+    """Parse the query string. Raises a 400 Problem that names all that is wrong, and what is valid if a name is not."""
+    sent, fields = _split(req)
     values: dict[str, Any] = {}
     for name in dict.fromkeys(name for name, _ in sent):
         texts = [value for other, value in sent if other == name]
@@ -79,18 +78,39 @@ def parse(req: falcon.Request, parsers: Mapping[str, Parser]) -> Query:
 
 
 def _invalid(fields: Sequence[FieldError], known: Collection[str]) -> Problem:
-    wrong = ", ".join(repr(field.name) for field in fields)
-    valid = f"valid parameters are {', '.join(known)}" if known else "this path takes no parameters"
-    return Problem(400, "invalid_parameters", f"wrong: {wrong}; {valid}", fields=fields)
+    first = fields[0]
+    detail = first.message if first.name is None else f"{first.name} {first.message}"
+    if any(field.name is not None and field.name not in known for field in fields):
+        detail += f"; valid parameters are {', '.join(known)}" if known else "; this path takes no parameters"
+    return Problem(400, "invalid_parameters", detail, fields=fields)
 
 
-def _split(req: falcon.Request, parsers: Mapping[str, Parser]) -> list[tuple[str, str]]:
+def _split(req: falcon.Request) -> tuple[list[tuple[str, str]], list[FieldError]]:
+    """The parameters as they were sent, and what is wrong with those that are no UTF-8."""
     try:
-        text = req.query_string.encode("latin-1").decode("utf-8")
-        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
+        # One character a byte, as WSGI has it: what a byte stands for is found out for each parameter by itself.
+        pairs = parse_qsl(req.query_string, keep_blank_values=True, encoding="latin-1", max_num_fields=_MAX_PARAMETERS)
     except ValueError:
-        message = f"must be UTF-8 text with at most {_MAX_PARAMETERS} parameters"
-        raise _invalid([FieldError("query", message)], parsers) from None
+        message = f"the query must have at most {_MAX_PARAMETERS} parameters"
+        raise _invalid([FieldError(None, message)], ()) from None
+    sent: list[tuple[str, str]] = []
+    fields: list[FieldError] = []
+    for raw_name, raw_value in pairs:
+        name, value = _utf8(raw_name), _utf8(raw_value)
+        if name is None:
+            fields.append(FieldError(None, "the names of parameters must be UTF-8 text"))
+        elif value is None:
+            fields.append(FieldError(name[:100], "must be UTF-8 text"))
+        else:
+            sent.append((name, value))
+    return sent, fields
+
+
+def _utf8(raw: str) -> str | None:
+    try:
+        return raw.encode("latin-1").decode("utf-8")
+    except ValueError:
+        return None
 
 
 def _parse_one(parser: Parser | None, texts: Sequence[str]) -> Any:
@@ -117,7 +137,7 @@ def choice(*words: str) -> Parser:
 
     def parse_choice(value: str) -> str:
         if value not in words:
-            raise ValueError(f"must be one of {', '.join(words)}")
+            raise ValueError(f"must be one of {', '.join(words)}, {_got(value)}")
         return value
 
     return parse_choice
@@ -145,7 +165,8 @@ def sources(known: Collection[str]) -> Parser:
         found = names(value)
         unknown = [name for name in found if name not in known]
         if unknown:
-            raise ValueError(f"there is no source {unknown[0][:100]!r}; known are {', '.join(sorted(known)) or 'none'}")
+            valid = ", ".join(sorted(known)) or "none"
+            raise ValueError(f"must be names of sources, {_got(unknown[0])}; known are {valid}")
         return found
 
     return parse_sources
@@ -155,8 +176,10 @@ def whole(low: int, high: int) -> Parser:
     """A whole number from `low` to `high`."""
 
     def parse_whole(value: str) -> int:
-        if not _WHOLE.fullmatch(value) or not low <= int(value) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
+        if not _WHOLE.fullmatch(value):
+            raise ValueError(f"must be a whole number from {low} to {high}, {_got(value)}")
+        if not low <= int(value) <= high:
+            raise ValueError(f"must be from {low} to {high}, got {int(value)}")
         return int(value)
 
     return parse_whole
@@ -166,7 +189,7 @@ def price(value: str) -> Decimal:
     """An exact, not negative number."""
     found = Decimal(value) if _NUMBER.fullmatch(value) else None
     if found is None or found > Decimal("1e40"):
-        raise ValueError("must be a number from 0 to 1e40")
+        raise ValueError(f"must be a number from 0 to 1e40, {_got(value)}")
     return found
 
 
@@ -180,7 +203,12 @@ def moment(value: str) -> datetime:
             return _from_parts(found.groupdict())
     except (ValueError, OverflowError):
         pass
-    raise ValueError("must be a date such as 2024-01-31 or an RFC 3339 time such as 2024-01-31T12:00:00Z")
+    wanted = "must be a date such as 2024-01-31 or an RFC 3339 time such as 2024-01-31T12:00:00Z"
+    raise ValueError(f"{wanted}, {_got(value)}")
+
+
+def _got(value: str) -> str:
+    return f"got {value[:100]!r}"
 
 
 def _from_parts(parts: Mapping[str, str | None]) -> datetime:

@@ -39,8 +39,12 @@ def send_object(req: falcon.Request, resp: falcon.Response, text: str, *, media_
 
 
 def _send(req: falcon.Request, resp: falcon.Response, inner: str, media_type: str) -> None:
-    current = state.of(req)
+    resp.data = finish(inner, state.of(req))
+    resp.content_type = media_type
+
+
+def finish(inner: str, current: state.RequestState) -> bytes:
+    """A JSON object with these members, given as text without the braces, and those that every body has."""
     comma = "," if inner else ""
     body = f'{{{inner}{comma}"request_id":"{current.request_id}","api_latency_ms":'.encode()
-    resp.data = b"%s%.3f}" % (body, current.elapsed_ms())
-    resp.content_type = media_type
+    return b"%s%.3f}" % (body, current.elapsed_ms())

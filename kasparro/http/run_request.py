@@ -18,8 +18,8 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 def read_source(req: falcon.Request, sources: Mapping[str, model.SourceInfo]) -> str:
     """The source that the body names.
 
-    Raises Problem: 415 for another content type, 413 for a large body, 400 for everything else that is not
-    {"source": <an enabled source>}.
+    Raises Problem: 415 for another content type or an encoded body, 413 for a large body, 400 for everything else that
+    is not {"source": <an enabled source>}.
     """
     body = _read_json(req)
     if not isinstance(body, dict):
@@ -50,6 +50,8 @@ def read_key(req: falcon.Request) -> str | None:
 def _read_json(req: falcon.Request) -> Any:
     if (req.content_type or "").partition(";")[0].strip().lower() != falcon.MEDIA_JSON:
         raise Problem(415, "unsupported_media_type", "the body must be application/json")
+    if (req.get_header("Content-Encoding") or "identity").strip().lower() != "identity":
+        raise Problem(415, "unsupported_media_type", "the body must be sent without a Content-Encoding")
     if (req.content_length or 0) > MAX_BODY_BYTES:
         raise Problem(413, "body_too_large", f"the body may have at most {MAX_BODY_BYTES} bytes")
     try:

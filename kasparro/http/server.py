@@ -5,6 +5,7 @@ and a client that stops reading holds a thread for ever. So its loop is run here
 """
 
 import errno
+import functools
 import logging
 import socket
 import threading
@@ -17,6 +18,7 @@ from waitress.server import BaseWSGIServer
 
 from kasparro import errors
 from kasparro.clock import Clock, SystemClock
+from kasparro.http.channel import Channel
 from kasparro.http.run_request import MAX_BODY_BYTES
 
 logger = logging.getLogger("kasparro.http")
@@ -74,12 +76,15 @@ class Server:
             sockets=sockets,
             threads=self._threads,
             ident=None,
-            max_request_body_size=MAX_BODY_BYTES,
+            # Waitress takes what is smaller than this.
+            max_request_body_size=MAX_BODY_BYTES + 1,
             outbuf_high_watermark=_BUFFERED_BYTES,
             outbuf_overflow=_SPOOL_BYTES,
             connection_limit=_CONNECTIONS,
         ).task_dispatcher
         self._listeners = [entry for entry in self._map.values() if isinstance(entry, BaseWSGIServer)]
+        for listener in self._listeners:
+            listener.channel_class = functools.partial(Channel, self._clock)
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self._thread.start()
 

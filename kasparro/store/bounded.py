@@ -6,6 +6,7 @@ watchdog shuts down the socket of whoever waits too long; psycopg then raises, a
 """
 
 import contextlib
+import logging
 import os
 import socket
 import threading
@@ -89,6 +90,7 @@ class BoundedDatabase:
         self._database = database
         self._clock = clock
         self._watchdog = Watchdog(clock)
+        logging.getLogger("psycopg.pool").addFilter(_is_news)
 
     @contextmanager
     def reading(
@@ -137,6 +139,13 @@ class BoundedDatabase:
                     raise
                 yield conn
                 return
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether the pool speaks of more than a connection that we closed: that is how a stream ends whose client left."""
+    conn = record.args[0] if isinstance(record.args, tuple) and record.args else None
+    closed_by_us = isinstance(conn, psycopg.Connection) and conn.closed and not conn.broken
+    return not (closed_by_us and record.msg.startswith("discarding closed connection"))
 
 
 @contextmanager

@@ -1,10 +1,10 @@
 """Checkpoints: how far each slice of a source has been read."""
 
-from datetime import datetime
-
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from kasparro.model import Checkpoint
+from kasparro.store import timestamps
 from kasparro.store.db import Connection
 
 
@@ -55,22 +55,18 @@ def advance(conn: Connection, source: str, checkpoint: Checkpoint, *, run_id: in
 
 def summary(conn: Connection, source: str) -> dict[str, object]:
     """Where a source stands, for its run records: the newest slices by name, bounded, and how many there are."""
-    rows = conn.execute(
+    query = sql.SQL(
         """
-        select slice, position - 'columns', watermark, count(*) over ()
+        select slice, position - 'columns', {watermark}, count(*) over ()
         from checkpoints
         where source = %(source)s
         order by updated_at desc, slice
         limit 20
-        """,
-        {"source": source},
-    ).fetchall()
+        """
+    ).format(watermark=timestamps.rfc3339("watermark"))
+    rows = conn.execute(query, {"source": source}).fetchall()
     slices = {
-        slice_name: {"position": position, "watermark": _text(watermark)}
+        slice_name: {"position": position, "watermark": watermark}
         for slice_name, position, watermark, _ in sorted(rows)
     }
     return {"slices": rows[0][3] if rows else 0, "latest": slices}
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")

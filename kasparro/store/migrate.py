@@ -124,6 +124,13 @@ def require_current(conn: db.Connection, *, code_version: str) -> None:
         )
 
 
+def require_partitions(conn: db.Connection, *, sources: Sequence[str]) -> None:
+    """Raise SchemaError when one of `sources` has no partition to keep its raw records in: it was added since."""
+    missing = sorted({f"raw_{source}" for source in sources} - _partitions(conn))
+    if missing:
+        raise errors.SchemaError(f"there is no {' and no '.join(missing)} yet: run `kasparro migrate`")
+
+
 def version_key(version: str) -> tuple[int, ...]:
     """What versions are compared by: 1.10 is newer than 1.9, 1.0 equals 1, and suffixes (rc1, .dev0) do not count."""
     match = re.match(r"\d+(?:\.\d+)*", version)

@@ -39,9 +39,10 @@ _SHOWN: dict[StreamFormat, sql.SQL] = {"csv": sql.SQL("r.*"), "ndjson": sql.SQL(
 
 @frozen(kw_only=True)
 class Page:
-    """Rows as the text of a JSON array, and the key of the last one when there are more."""
+    """Rows as the text of a JSON array, how many there are, and the key of the last one when there are more."""
 
     rows: str
+    shown: int
     next_key: Key | None
 
     @property
@@ -59,8 +60,9 @@ def page(conn: db.Connection, chosen: Filter, *, limit: int, offset: int = 0, af
     for keys in quote_keys.candidates(chosen, listing_ids, window):
         rows, found, observed_at, listing_id = _render(conn, chosen, keys.query, {**keys.params, "shown": limit})
         if found > limit or keys.complete:
-            return Page(rows=rows, next_key=Key(observed_at, listing_id) if found > limit else None)
-    return Page(rows="[]", next_key=None)
+            next_key = Key(observed_at, listing_id) if found > limit else None
+            return Page(rows=rows, shown=min(found, limit), next_key=next_key)
+    return Page(rows="[]", shown=0, next_key=None)
 
 
 def _render(

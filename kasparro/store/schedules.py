@@ -77,10 +77,10 @@ def lock(conn: Connection, source: str) -> ScheduleState:
     conn.execute(
         "insert into schedules (source) values (%(source)s) on conflict (source) do nothing", {"source": source}
     )
-    next_run_at, slot_at, failures, now = db.one(
+    next_run_at, slot_at, failures = db.one(
         conn.execute(
             """
-            select next_run_at, slot_at, failures, clock_timestamp()
+            select next_run_at, slot_at, failures
             from schedules
             where source = %(source)s
             for update
@@ -88,6 +88,8 @@ def lock(conn: Connection, source: str) -> ScheduleState:
             {"source": source},
         )
     )
+    # In a statement of its own, for the one above may have waited for its lock.
+    (now,) = db.one(conn.execute("select clock_timestamp()"))
     return ScheduleState(next_run_at=next_run_at, slot_at=slot_at, failures=failures, now=now)
 
 

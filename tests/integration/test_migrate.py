@@ -164,3 +164,10 @@ def test_version_key_compares_numbers() -> None:
     versions = ["2.0", "1.10.0rc1", "1.9.9", "1.0.1", "1", "0.10", "0.9"]
     assert sorted(versions, key=migrate.version_key) == versions[::-1]
     assert migrate.version_key("1.0.0") == migrate.version_key("1")
+
+
+def test_partitions_are_demanded_when_a_source_was_added(conn: db.Connection) -> None:
+    """A service that does not migrate must say so at its start, not fail in every run of the new source."""
+    migrate.require_partitions(conn, sources=["csv", "coingecko"])
+    with pytest.raises(errors.SchemaError, match="raw_newcomer yet: run `kasparro migrate`"):
+        migrate.require_partitions(conn, sources=["csv", "newcomer"])

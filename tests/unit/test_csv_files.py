@@ -80,8 +80,9 @@ def test_only_the_tail_is_read_when_a_file_grew(tmp_path):
     path = write(tmp_path, HEADER + ROWS)
     _, after = read(path)
     path.write_text(HEADER + ROWS + "NEW,New,2026-01-02,9\n")
-    records, _ = read(path, after)
-    assert [record.fields["symbol"] for record in records] == ["NEW"]
+    (page,) = csv_files.CsvFilesReader(source(path)).read("a.csv", after)
+    assert [record.fields["symbol"] for record in page.records] == ["NEW"]
+    assert page.bytes_read == len("NEW,New,2026-01-02,9\n")
 
 
 def test_everything_is_read_again_when_the_beginning_changed(tmp_path):
@@ -197,6 +198,7 @@ def test_rows_before_an_unclosed_quote_are_read_when_the_file_ends_in_it(tmp_pat
     "content",
     [
         "symbol,name,date\nS,N,2026-01-01\n",
+        "symbol,name,date,price,price\nS,N,2026-01-01,1,2\n",
         "a\n",
         '"a"b,c\n',
         "x" * 3000 + "\n",
@@ -216,7 +218,8 @@ def test_columns_are_told_apart_when_names_repeat_or_are_blank(tmp_path):
     path = write(tmp_path, "symbol,name,date,price,note,note,,\nS,N,2026-01-01,1,x,2,3,4\n")
     records, _ = read(path)
     assert records[0].fields == {
-        "symbol": "S", "name": "N", "date": "2026-01-01", "price": "1", "note": "x", "note_6": "2", "_7": "3", "_8": "4",
+        "symbol": "S", "name": "N", "date": "2026-01-01", "price": "1",
+        "note": "x", "note_6": "2", "_7": "3", "_8": "4",
     }  # fmt: skip
 
 
@@ -257,7 +260,12 @@ def test_slices_are_paths_below_the_fixed_part_when_files_lie_in_folders(tmp_pat
     assert reader.slices() == ["b.csv", "x/a.csv", "x/y/c.csv"]
     assert csv_files.CsvFilesReader(source(tmp_path / "x/*.csv")).slices() == ["a.csv"]
     assert csv_files.CsvFilesReader(source(tmp_path / "b.csv")).slices() == ["b.csv"]
+
+
+def test_it_is_said_when_no_file_matches(tmp_path, caplog):
+    """Nothing to read is no error, but hardly what was meant."""
     assert csv_files.CsvFilesReader(source(tmp_path / "none/*.csv")).slices() == []
+    assert caplog.messages == ["no file matches"]
 
 
 def test_slices_are_found_when_the_glob_is_relative(tmp_path, monkeypatch):
@@ -279,6 +287,7 @@ def test_pages_end_at_record_boundaries_when_a_file_is_long(tmp_path, monkeypatc
     reader = csv_files.CsvFilesReader(source(path))
     pages = list(reader.read("a.csv", Checkpoint(slice="a.csv")))
     assert [(len(page.records), page.last) for page in pages] == [(3, False), (3, False), (1, True)]
+    assert sum(page.bytes_read for page in pages) == len(HEADER + ROWS)
     for number, page in enumerate(pages):
         start = Checkpoint(slice="a.csv", position=page.position, validators=page.validators)
         records = [record for rest in pages[number + 1 :] for record in rest.records]
