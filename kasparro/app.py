@@ -43,8 +43,8 @@ _SWITCH_SECONDS = 0.0002
 # Seconds between two attempts to reach the database while the service starts.
 _RETRY_SECONDS = 0.5
 # Seconds that runs, then open responses, get to end when the service stops; together less than the 10 s of Docker.
-_RUNS_STOP_SECONDS = 5.0
-_DRAIN_SECONDS = 3.0
+_RUNS_STOP_SECONDS = 3.5
+_DRAIN_SECONDS = 2.0
 # The database that the service uses in the embedded PostgreSQL.
 EMBEDDED_DATABASE = "kasparro"
 

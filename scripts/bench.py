@@ -1,11 +1,11 @@
 """How close is the service to what Postgres itself can do? Prints ratios taken in one run, for machines are noisy.
 
 The floor is the same records brought into the same tables by hand-written SQL alone: a COPY of ready-made rows, no
-reading, no normalising, no fence, no counting. Usage: scripts/bench.py [ROWS]
+reading, no normalising, no fence, no counting.
 """
 
+import argparse
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -27,7 +27,9 @@ PAGES = 200
 
 
 def main() -> None:
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", type=int, nargs="?", default=200_000, help="records to load (%(default)s)")
+    rows = parser.parse_args().rows
     with tempfile.TemporaryDirectory(prefix="kasparro-bench-") as folder:
         Path(folder).chmod(0o755)
         archive = archives.write_large_archive(Path(folder) / "files" / "large.csv", rows=rows)
@@ -123,6 +125,7 @@ def pages(service: app.App) -> None:
     with service.database.connection() as conn:
         query = "select * from quotes order by observed_at desc, listing_id desc limit 100"
         bare = statistics.median(timed(lambda: conn.execute(query).fetchall()) for _ in range(PAGES))
+    assert client.simulate_get("/data?limit=100").status_code == 200
     page = statistics.median(timed(lambda: client.simulate_get("/data?limit=100")) for _ in range(PAGES))
     print(f"{'GET /data, 100 quotes, median':<42}{page * 1000:>10.2f} ms, {page / bare:.1f} times the bare query")
 

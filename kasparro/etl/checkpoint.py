@@ -1,7 +1,7 @@
 """How far has a slice been read? Pure decisions on positions and watermarks.
 
-Only the page that completes its slice moves the watermark; until then the candidate waits in the position, so that a
-resumed run ends with the same watermark as an undisturbed one.
+For an unsorted source only the page that completes its slice moves the watermark; until then the candidate waits in
+the position, so that a resumed run ends with the same watermark as an undisturbed one.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,12 @@ def newest(items: Sequence[Normalised], known: datetime | None, *, started_at: d
     return max((moment for moment in (*moments, known) if moment and moment <= started_at), default=None)
 
 
-def reached(page: Page, candidate: datetime | None) -> Checkpoint | None:
-    """The checkpoint after a page; None where reading could not resume there."""
-    if page.last:
+def reached(page: Page, candidate: datetime | None, *, in_order: bool = False) -> Checkpoint | None:
+    """The checkpoint after a page; None where it changes nothing.
+
+    `in_order`: the source's records come sorted by time, so that every page proves the watermark, not only the last.
+    """
+    if page.last or in_order:
         return Checkpoint(slice=page.slice, position=page.position, watermark=candidate, validators=page.validators)
     if not page.position:
         return None

@@ -15,6 +15,12 @@ from kasparro.clock import Clock
 from kasparro.errors import FetchError
 from kasparro.etl.source import Source
 
+# What every request says of itself. Some upstreams refuse a client without a name.
+_ALWAYS_SENT = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "User-Agent": f"kasparro/{__version__}",
+}
 # Bytes read at a time: small enough that the size and time limits bite soon, large enough to cost nothing.
 _CHUNK_BYTES = 64 * 1024
 # Answers that may be different the next time.
@@ -83,33 +89,9 @@ class Http:
         limits: Limits,
     ) -> Answer:
         """GET `url`. Raises FetchError, with a code and whether trying again can help."""
-        sent = {
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
-            "User-Agent": f"kasparro/{__version__}",
-            **headers,
-            **_conditions(validators),
-        }
         address = f"{url}?{urlencode(params)}" if params else url
-        deadline = self._clock.monotonic() + limits.total_seconds
         try:
-            response = self._pool.request(
-                "GET",
-                address,
-                headers=sent,
-                preload_content=False,
-                redirect=False,
-                timeout=urllib3.Timeout(
-                    connect=limits.connect_seconds, read=limits.read_seconds, total=limits.total_seconds
-                ),
-            )
-            try:
-                body = self._read(response, deadline=deadline, limits=limits)
-            except BaseException:
-                # Half an answer is still on its way: this connection must not be used again.
-                response.close()
-                raise
-            response.release_conn()
+            response, body = self._ask(address, {**_ALWAYS_SENT, **headers, **_conditions(validators)}, limits)
         except urllib3.exceptions.HTTPError as ex:
             raise _transport_error(url, ex) from ex
         except ValueError:
@@ -118,10 +100,25 @@ class Http:
         if response.status == 304:
             return Answer(text="", validators=validators, not_modified=True, bytes_read=0)
         if response.status != 200:
-            raise _status_error(url, response.status, body)
+            raise _status_error(url, response.status, _without(headers, body))
         return Answer(
             text=_decode(url, body), validators=_validators(response), not_modified=False, bytes_read=len(body)
         )
+
+    def _ask(self, address: str, headers: Mapping[str, str], limits: Limits) -> tuple[urllib3.BaseHTTPResponse, bytes]:
+        deadline = self._clock.monotonic() + limits.total_seconds
+        timeout = urllib3.Timeout(connect=limits.connect_seconds, read=limits.read_seconds, total=limits.total_seconds)
+        response = self._pool.request(
+            "GET", address, headers=headers, preload_content=False, redirect=False, timeout=timeout
+        )
+        try:
+            body = self._read(response, deadline=deadline, limits=limits)
+        except BaseException:
+            # Half an answer is still on its way: this connection must not be used again.
+            response.close()
+            raise
+        response.release_conn()
+        return response, body
 
     def _read(self, response: urllib3.BaseHTTPResponse, *, deadline: float, limits: Limits) -> bytes:
         chunks: list[bytes] = []
@@ -136,6 +133,13 @@ class Http:
                 raise FetchError(f"the answer took more than {limits.total_seconds:g} s", code="timeout")
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+def _without(headers: Mapping[str, str], body: bytes) -> bytes:
+    """A body without the key that was sent: some upstreams repeat it in their errors."""
+    for value in headers.values():
+        body = body.replace(value.encode(), b"***")
+    return body
 
 
 def _conditions(validators: Mapping[str, str]) -> dict[str, str]:

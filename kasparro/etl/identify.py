@@ -80,4 +80,4 @@ def _readable(text: str) -> str:
 
 
 def _hash(*words: str) -> str:
-    return hashlib.blake2b("\x1f".join(words).encode(), digest_size=4).hexdigest()
+    return hashlib.blake2b("\x1f".join(words).encode(), digest_size=8).hexdigest()

@@ -20,7 +20,7 @@ from kasparro.etl import ahead, ask, checkpoint, fetch, identify, normalise, ten
 from kasparro.etl.job import Job, Progress
 from kasparro.etl.readers import BATCH_RECORDS, Reader
 from kasparro.etl.readers.json_api import Get
-from kasparro.etl.source import Source
+from kasparro.etl.source import Order, Source
 from kasparro.model import Checkpoint, Normalised, Page, RunResult, RunStatus, Traffic, Trigger
 from kasparro.store import batches, checkpoints, leases, listings, runs, schedules, totals
 from kasparro.store.db import Connection, Database
@@ -157,11 +157,11 @@ class Pipeline:
 
     def _ingest_slice(self, job: Job, reader: Reader, normaliser: normalise.Normaliser, slice_name: str) -> None:
         start = self._retried(lambda: self._find_checkpoint(job.source.name, slice_name), pause=job.pause)
-        newest = checkpoint.pending(start)
+        newest, in_order = checkpoint.pending(start), job.source.order is Order.SORTED
         batches_to_come = self._prepare(job, reader, normaliser, start)
         for batch in ahead.ahead(batches_to_come, check=job.check, name=f"read-{job.source.name}"):
             newest = checkpoint.newest(batch.items, newest, started_at=job.run.started_at)
-            reached = checkpoint.reached(batch.page, newest) if batch.ends_page else None
+            reached = checkpoint.reached(batch.page, newest, in_order=in_order) if batch.ends_page else None
             if batch.items or (reached is not None and not checkpoint.same_place(reached, start)):
                 self._load(job, batch, reached)
 
@@ -246,9 +246,11 @@ class Pipeline:
                     listings.write_matches(conn, identify.match(listings.list_by_symbols(conn, symbols)))
                 return len(symbols)
 
-        with job.stage("match"):
-            while self._retried(match_some, pause=job.pause):
-                job.check()
+        matched = 1
+        while matched:
+            job.check()
+            with job.stage("match"):
+                matched = self._retried(match_some, pause=job.pause)
 
     def _retried(self, attempt: Callable[[], T], *, pause: Callable[[float], None]) -> T:
         """Do `attempt` again after a lost race or a lost connection, for as long as a lease lasts."""

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 # Seconds between two looks at what is due; a queued run is to be taken within a second.
 POLL_SECONDS = 0.5
 # Seconds for writing that runs are given up; without it the next start finds them crashed.
-ABANDON_SECONDS = 1.5
+ABANDON_SECONDS = 1.0
 # Seconds without a look after which the scheduler counts as dead: many polls, and longer than any database wait.
 DEAD_AFTER_SECONDS = 30.0
 

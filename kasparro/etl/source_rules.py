@@ -78,6 +78,8 @@ def _check_http(source: Source) -> Iterator[str]:
         for key in ("connect_timeout_seconds", "read_timeout_seconds", "total_timeout_seconds", "max_bytes"):
             if not 0 < getattr(source.http, key) < math.inf:
                 yield f"http.{key}: must be above 0, got {getattr(source.http, key)!r}"
+        if source.http.total_timeout_seconds > 100:
+            yield "http.total_timeout_seconds: must be at most 100: a run without a sign of life for 120 s is given up"
         if not source.http.path.startswith("/"):
             yield f"http.path: must begin with /, got {source.http.path!r}"
     for key, url in _addresses(source):

@@ -93,7 +93,7 @@ class Database:
     def close(self) -> None:
         """Close the pool and its connections; those lent out are closed when they come back."""
         if self._pool is not None:
-            self._pool.close(timeout=2.0)
+            self._pool.close(timeout=0.5)
 
     @contextmanager
     def connection(self, *, timeout_seconds: float = 5.0) -> Iterator[Connection]:

@@ -270,3 +270,9 @@ def test_log_holds_no_key_when_requests_fail(http, httpserver):
         root.handlers[:], root.level = before[0], before[1]
     assert "401" in stream.getvalue()
     assert KEY not in stream.getvalue()
+
+
+def test_key_is_hidden_when_the_upstream_repeats_it(http, httpserver):
+    """What an upstream says stands in run records, which the API serves."""
+    httpserver.expect_request("/x").respond_with_data(f'{{"error": "invalid key {KEY}"}}', status=403)
+    assert "invalid key ***" in error(http, httpserver.url_for("/x")).message

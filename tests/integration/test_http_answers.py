@@ -59,6 +59,16 @@ def test_times_are_utc_with_microseconds_only_where_there_are_some(empty: fixtur
     assert times == ["2024-01-01T00:00:00Z", "2024-01-01T00:00:00.000001Z", "2024-01-01T00:00:00.12Z"]
 
 
+def test_estimate_agrees_with_a_page_that_is_everything(empty: fixtures.Api) -> None:
+    """Statistics know nothing of rows that are new; the first page does."""
+    assert empty.get("/data", "count=estimated").json["pagination"]["total"] == 0
+    fixtures.add_series(empty.conn, fixtures.add_listing(empty.conn, "csv", "x"), 7, step=HOUR)
+    for query in ("", "&offset=0", "&limit=7", "&view=latest", "&source=csv&limit=1000"):
+        body = empty.get("/data", f"count=estimated{query}").json
+        assert body["pagination"]["has_more"] is False
+        assert body["pagination"]["total"] == len(body["data"])
+
+
 def disturb(api: fixtures.Api, listings: list[int], doomed: list[int], number: int) -> None:
     """What a run and a retention may do between two pages: new listings and quotes, and rows that go."""
     new = fixtures.add_listing(api.conn, "csv", f"new{number}")

@@ -82,10 +82,10 @@ CHOICES = {
     "symbol": ["c1", "C2,c3", "zzz"],
     "asset": ["coin-3", "coin-7"],
     "external_id": ["csv-3", "coingecko-11", "none"],
-    "from": ["2024-01-01T01:00:00+00:00", "2024-01-21T00:00:00+00:00"],
+    "from": ["2024-01-01T01:00:00+00:00", "2024-01-02T00:00:00+00:00"],
     "to": ["2024-01-02T02:00:00+00:00", "2024-01-21T02:00:00+00:00"],
-    "min_price": ["2", "40"],
-    "max_price": ["3", "0"],
+    "min_price": ["2", "3"],
+    "max_price": ["3", "40"],
     "view": ["latest"],
     "order": ["asc", "desc"],
 }
@@ -199,6 +199,9 @@ def test_last_page_has_no_next(api: fixtures.Api) -> None:
         ("min_price=NaN&max_price=Infinity", {"min_price", "max_price"}),
         ("view=old&order=up&count=all", {"view", "order", "count"}),
         ("asset=%00", {"asset"}),
+        ("from=2024-01-02&to=2024-01-02", {"from", "to"}),
+        ("from=2024-01-02&to=2024-01-01&format=csv", {"from", "to"}),
+        ("min_price=2&max_price=1.9", {"min_price", "max_price"}),
         ("from=yesterday&to=2024-02-30", {"from", "to"}),
     ],
 )
@@ -207,6 +210,43 @@ def test_wrong_parameters_are_named(api: fixtures.Api, query: str, names: set[st
     result = api.get("/data", query)
     assert result.status_code == 400
     assert {error["name"] for error in result.json["errors"]} == names
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("limit=0", "limit must be from 1 to 1000, got 0"),
+        ("limit=x&offset=-1", "limit must be a whole number from 1 to 1000, got 'x'"),
+        ("from=2024-01-02&to=2024-01-01", "from must be before to"),
+        ("min_price=1&min_price=2", "min_price stands more than once"),
+    ],
+)
+def test_detail_is_the_first_reason(api: fixtures.Api, query: str, detail: str) -> None:
+    """One sentence that can be acted upon; the names that are valid help only where one is wrong."""
+    assert api.get("/data", query).json["detail"] == detail
+
+
+def test_detail_lists_the_names_when_one_is_unknown(api: fixtures.Api) -> None:
+    """Wherever it stands."""
+    detail = api.get("/data", "limit=0&bogus=1").json["detail"]
+    assert detail.startswith("limit must be from 1 to 1000, got 0; valid parameters are source, asset, symbol, ")
+
+
+@pytest.mark.parametrize(
+    ("query", "problems"),
+    [
+        ("symbol=%ff", [{"name": "symbol", "message": "must be UTF-8 text"}]),
+        ("symbol=\xff&limit=5", [{"name": "symbol", "message": "must be UTF-8 text"}]),
+        ("%ff=1", [{"message": "the names of parameters must be UTF-8 text"}]),
+        ("&".join(["limit=1"] * 65), [{"message": "the query must have at most 64 parameters"}]),
+    ],
+)
+def test_query_that_is_no_text_names_the_parameter_where_there_is_one(
+    api: fixtures.Api, query: str, problems: list[dict[str, str]]
+) -> None:
+    """No name is made up."""
+    result = api.get("/data", query)
+    assert (result.status_code, result.json["errors"]) == (400, problems)
 
 
 def test_cursor_of_other_filters_is_refused(api: fixtures.Api) -> None:

@@ -61,9 +61,17 @@ def test_unknown_method_is_refused_like_a_wrong_one(api: fixtures.Api) -> None:
     problem(api.client.simulate_request("BREW", "/data"), 405, "method_not_allowed")
 
 
-def test_options_says_what_is_allowed(api: fixtures.Api) -> None:
-    """Asking is free."""
-    assert "GET" in api.client.simulate_options("/data").headers["Allow"]
+@pytest.mark.filterwarnings("ignore:Unknown REQUEST_METHOD")
+@pytest.mark.parametrize("path", ["/data", "/runs", "/runs/1", "/assets/x", "/health/live"])
+def test_options_says_what_is_allowed(api: fixtures.Api, path: str) -> None:
+    """The very list that a wrong method is told, and no type of a body that is not there."""
+    result = api.client.simulate_options(path)
+    assert (result.status_code, result.text) == (204, "")
+    assert "Content-Type" not in result.headers
+    assert "X-Request-ID" in result.headers
+    for method in ("DELETE", "BREW"):
+        assert api.client.simulate_request(method, path).headers["Allow"] == result.headers["Allow"]
+    assert set(result.headers["Allow"].split(", ")) >= {"GET", "HEAD", "OPTIONS"}
 
 
 @pytest.mark.parametrize("path", ["/data/", "/assets/", "/runs/", "/health/", "/health/live/"])

@@ -79,6 +79,16 @@ def test_sources_show_their_last_runs(api: fixtures.Api) -> None:
     assert (etl["last_failure_at"], etl["next_run_at"]) == ("2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z")
 
 
+def test_source_that_never_ran_shows_that(api: fixtures.Api) -> None:
+    """Null, not left out; and not stale, because its first run is not overdue."""
+    body = api.get("/health").json
+    assert body["etl"]["csv"] == {
+        "enabled": True, "last_status": None, "last_run_at": None, "last_success_at": None, "last_failure_at": None,
+        "data_age_seconds": None, "stale": False, "next_run_at": None,
+    }  # fmt: skip
+    assert body["status"] == "ok"
+
+
 @pytest.mark.parametrize(
     ("source", "status", "age", "summary"),
     [

@@ -202,6 +202,14 @@ def test_other_content_types_are_refused(api: fixtures.Api, content_type: str) -
     assert api.post_run({"source": "csv"}, {"Content-Type": "Application/JSON; charset=utf-8"}).status_code == 202
 
 
+@pytest.mark.parametrize(("encoding", "status"), [("gzip", 415), ("br, identity", 415), ("Identity", 202)])
+def test_encoded_body_is_refused(api: fixtures.Api, encoding: str, status: int) -> None:
+    """Said as what it is, not as broken JSON."""
+    result = api.post_run({"source": "csv"}, {"Content-Encoding": encoding})
+    assert result.status_code == status
+    assert result.json.get("code", "") == ("unsupported_media_type" if status == 415 else "")
+
+
 def test_large_body_is_refused(api: fixtures.Api) -> None:
     """Nobody needs 64 KB to name a source."""
     assert api.post_run(json.dumps({"source": "x" * 70_000})).status_code == 413

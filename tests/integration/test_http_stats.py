@@ -6,8 +6,10 @@ from typing import Any
 
 import api_fixtures as fixtures
 import pytest
+from psycopg.types.json import Jsonb
 
 from kasparro import model
+from kasparro.store import checkpoints
 
 STATUSES = [status.value for status in model.RunStatus]
 NOTHING = {"read": 0, "inserted": 0, "updated": 0, "unchanged": 0, "duplicate": 0, "rejected": 0}
@@ -134,3 +136,25 @@ def test_checkpoint_is_that_of_the_live_stream_or_a_summary(api: fixtures.Api) -
         "slices": 1,
     }
     assert found["csv"]["checkpoint"] == {"position": None, "watermark": "2024-01-03T00:00:00Z", "slices": 2}
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z"),
+        ("2024-01-01T02:00:00.12+02:00", "2024-01-01T00:00:00.12Z"),
+        ("2024-01-01T00:00:00.000001Z", "2024-01-01T00:00:00.000001Z"),
+    ],
+)
+def test_watermark_looks_the_same_everywhere(api: fixtures.Api, stored: str, shown: str) -> None:
+    """In the statistics and in the checkpoint that a run's record keeps: no digit more than needed."""
+    api.conn.execute(
+        "insert into checkpoints (source, slice, position, watermark, run_id) values ('csv', 'a', '{}', %s, 1)",
+        (stored,),
+    )
+    kept = checkpoints.summary(api.conn, "csv")
+    fixtures.add_run(api.conn, "csv", checkpoint_before=Jsonb(kept), checkpoint_after=Jsonb(kept))
+    entry = by_source(api)["csv"]
+    assert entry["checkpoint"]["watermark"] == shown
+    for name in ("checkpoint_before", "checkpoint_after"):
+        assert entry["last_run"][name] == {"slices": 1, "latest": {"a": {"position": {}, "watermark": shown}}}

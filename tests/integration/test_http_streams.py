@@ -2,6 +2,8 @@
 
 import csv
 import io
+import logging
+import socket
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ import pytest
 from falcon.testing import create_environ
 
 from kasparro import errors
-from kasparro.http import streams
+from kasparro.http import server, streams
 
 ROWS = 40_000
 
@@ -88,6 +90,34 @@ def test_stream_that_is_closed_early_gives_everything_back(api: fixtures.Api) ->
             next(iter(body))
     wait_until_returned(api)
     assert api.get("/data", "format=csv&max_price=1").status_code == 200
+
+
+def test_client_that_leaves_is_one_line_in_the_log(api: fixtures.Api, caplog: Any) -> None:
+    """Somebody stopped a download: that is no warning."""
+    caplog.set_level(logging.INFO, logger="kasparro")
+    caplog.set_level(logging.WARNING)
+    served = server.Server(api.client.app, "127.0.0.1", 0)
+    served.start()
+    with socket.socket() as sock:
+        # So small that the answer cannot be under way as a whole when the client leaves.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", served.port))
+        sock.sendall(b"GET /data?format=csv HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert sock.recv(10) == b"HTTP/1.1 2"
+    while not any(hasattr(record, "client_left") for record in caplog.records):
+        time.sleep(0.01)
+    wait_until_returned(api)
+    served.stop(5)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "GET /data 200, the client went away")
+    ]
+
+
+def test_connection_that_broke_is_still_a_warning(api: fixtures.Api, caplog: Any) -> None:
+    """Only what we close ourselves is no news."""
+    with pytest.raises(errors.DatabaseUnavailableError), api.database.connection() as conn:
+        conn.execute("select pg_terminate_backend(pg_backend_pid())")
+    assert "discarding closed connection" in caplog.text
 
 
 def test_stream_that_is_never_read_gives_everything_back(api: fixtures.Api) -> None:

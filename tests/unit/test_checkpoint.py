@@ -89,3 +89,8 @@ def test_checkpoints_stand_at_the_same_place_when_position_and_validators_agree(
     """The watermark says nothing about the place."""
     one = Checkpoint(slice="", position={"offset": 5}, validators={"prefix": "x"})
     assert checkpoint.same_place(one, other) is same
+
+
+def test_watermark_moves_with_every_page_when_the_source_is_sorted():
+    """Records in order of time leave nothing older to come."""
+    assert checkpoint.reached(page(), OLD, in_order=True) == Checkpoint(slice="a.csv", watermark=OLD)

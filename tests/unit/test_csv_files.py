@@ -264,8 +264,23 @@ def test_slices_are_paths_below_the_fixed_part_when_files_lie_in_folders(tmp_pat
 
 def test_it_is_said_when_no_file_matches(tmp_path, caplog):
     """Nothing to read is no error, but hardly what was meant."""
-    assert csv_files.CsvFilesReader(source(tmp_path / "none/*.csv")).slices() == []
+    assert csv_files.CsvFilesReader(source(tmp_path / "*.csv")).slices() == []
     assert caplog.messages == ["no file matches"]
+
+
+def test_source_fails_when_its_folder_is_missing(tmp_path):
+    """A volume that is not mounted must not look like an archive without news."""
+    with pytest.raises(SliceError, match="there is no folder"):
+        csv_files.CsvFilesReader(source(tmp_path / "none/*.csv")).slices()
+
+
+def test_page_ends_early_when_its_records_are_long(tmp_path, monkeypatch):
+    """Memory follows bytes, not only the number of records."""
+    monkeypatch.setattr(csv_files, "_PAGE_BYTES", 10)
+    path = write(tmp_path, HEADER + ROWS)
+    pages = list(csv_files.CsvFilesReader(source(str(path))).read(path.name, Checkpoint(slice=path.name)))
+    assert len(pages) > 2
+    assert [page.last for page in pages].index(True) == len(pages) - 1
 
 
 def test_slices_are_found_when_the_glob_is_relative(tmp_path, monkeypatch):

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # Bytes hashed at a time when a file's known beginning is compared.
 _BLOCK_BYTES = 1024 * 1024
+# Bytes after which a page ends, however few its records: what a file of very long records costs in memory.
+_PAGE_BYTES = 8 * 1024 * 1024
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Characters that no text column takes: NUL, and the surrogates that stand for bytes which are no UTF-8.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -40,6 +42,8 @@ class CsvFilesReader:
     def slices(self) -> list[str]:
         found = (Path(path) for path in glob.glob(self._files.glob, recursive=True))
         names = sorted(_name(path.relative_to(self._root)) for path in found if path.is_file())
+        if not self._root.is_dir():
+            raise SliceError(f"there is no folder {self._root}", code="no_folder")
         if not names:
             logger.warning("no file matches", extra={"glob": self._files.glob})
         return names
@@ -63,7 +67,7 @@ class CsvFilesReader:
                 elif row.cells or row.defect:
                     # A last record without a line end is ingested too, and read again the next time: it may grow.
                     records.append(_record(row, columns))
-                if len(records) >= BATCH_RECORDS:
+                if len(records) >= BATCH_RECORDS or tally.offset - counted > _PAGE_BYTES:
                     size, counted = file.tell() - counted, file.tell()
                     yield _page(slice_name, records, tally, columns, bytes_read=size, last=False)
                     records = []

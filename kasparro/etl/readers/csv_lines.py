@@ -125,6 +125,8 @@ def rows(file: BinaryIO, tally: Tally, *, max_record_bytes: int) -> Iterator[Row
     cannot parse come as a defect of their first line; reading goes on at the line after it. Raises UnclosedQuoteError,
     after all rows before it, when the file ends inside a quoted field.
     """
+    # The module's own limit of 128 KiB a field would come before ours; it only ever grows.
+    csv.field_size_limit(max(csv.field_size_limit(), max_record_bytes))
     while True:
         lines = _Lines(file, tally, max_record_bytes)
         reader = csv.reader(lines, strict=True)
