@@ -86,12 +86,9 @@ def create(
     `ready` gives None once the database was reached and its schema is current, else the error that says why not.
     """
     bounded = BoundedDatabase(database, clock)
+    allowed = bool(api_keys)
     requests = runs.Requests(
-        bounded,
-        sources,
-        allowed=bool(api_keys),
-        scheduler_state=scheduler_state,
-        wake_scheduler=wake_scheduler,
+        bounded, sources, allowed=allowed, scheduler_state=scheduler_state, wake_scheduler=wake_scheduler
     )
     parts = Parts(
         database=bounded,

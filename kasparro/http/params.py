@@ -63,8 +63,8 @@ class Query:
 
 
 def parse(req: falcon.Request, parsers: Mapping[str, Parser]) -> Query:
-    """Parse the query string. Raises a 400 Problem that names all that is wrong, and what is valid if a name is not."""
-    sent, fields = _split(req)
+    """Parse the query string. Raises a 400 Problem that names all that is wrong, and lists what is valid."""
+    sent, fields = _split(req, parsers)
     values: dict[str, Any] = {}
     for name in dict.fromkeys(name for name, _ in sent):
         texts = [value for other, value in sent if other == name]
@@ -80,19 +80,18 @@ def parse(req: falcon.Request, parsers: Mapping[str, Parser]) -> Query:
 def _invalid(fields: Sequence[FieldError], known: Collection[str]) -> Problem:
     first = fields[0]
     detail = first.message if first.name is None else f"{first.name} {first.message}"
-    if any(field.name is not None and field.name not in known for field in fields):
-        detail += f"; valid parameters are {', '.join(known)}" if known else "; this path takes no parameters"
+    detail += f"; valid parameters are {', '.join(known)}" if known else "; this path takes no parameters"
     return Problem(400, "invalid_parameters", detail, fields=fields)
 
 
-def _split(req: falcon.Request) -> tuple[list[tuple[str, str]], list[FieldError]]:
+def _split(req: falcon.Request, known: Collection[str]) -> tuple[list[tuple[str, str]], list[FieldError]]:
     """The parameters as they were sent, and what is wrong with those that are no UTF-8."""
     try:
         # One character a byte, as WSGI has it: what a byte stands for is found out for each parameter by itself.
         pairs = parse_qsl(req.query_string, keep_blank_values=True, encoding="latin-1", max_num_fields=_MAX_PARAMETERS)
     except ValueError:
         message = f"the query must have at most {_MAX_PARAMETERS} parameters"
-        raise _invalid([FieldError(None, message)], ()) from None
+        raise _invalid([FieldError(None, message)], known) from None
     sent: list[tuple[str, str]] = []
     fields: list[FieldError] = []
     for raw_name, raw_value in pairs:

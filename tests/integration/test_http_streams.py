@@ -95,7 +95,6 @@ def test_stream_that_is_closed_early_gives_everything_back(api: fixtures.Api) ->
 def test_client_that_leaves_is_one_line_in_the_log(api: fixtures.Api, caplog: Any) -> None:
     """Somebody stopped a download: that is no warning."""
     caplog.set_level(logging.INFO, logger="kasparro")
-    caplog.set_level(logging.WARNING)
     served = server.Server(api.client.app, "127.0.0.1", 0)
     served.start()
     with socket.socket() as sock:
