@@ -54,7 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.exit_code
     except errors.KasparroError as ex:
         return _complain([ex.message], FAILED)
-    except BrokenPipeError:
+    except OSError as ex:
+        if not isinstance(ex, BrokenPipeError):
+            return _complain([f"cannot write or read: {ex.strerror or ex}"], FAILED)
         # The interpreter flushes stdout once more at its end, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE

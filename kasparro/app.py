@@ -222,7 +222,10 @@ class App:
         """The service's address of the database, and the one for migrations."""
         if self.config.database_url is not None:
             dsn = self.config.database_url.reveal()
-            return dsn, self.config.direct_dsn.reveal() if self.config.direct_dsn is not None else dsn
+            direct = self.config.direct_dsn.reveal() if self.config.direct_dsn is not None else dsn
+            db.check_dsn("DATABASE_URL", dsn)
+            db.check_dsn("KASPARRO_DIRECT_DSN", direct)
+            return dsn, direct
         if self._embedded is None:
             base: Path | None = self.config.data_dir
             self._embedded = embedded.open(self._cluster, base_dir=base, clock=self.clock, stop=stop)

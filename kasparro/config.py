@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
@@ -122,6 +123,10 @@ class Config:
         return config
 
 
+class _SecretValueError(ValueError):
+    """A wrong value that may hold a secret: it is not shown."""
+
+
 class _Reader:
     """Reads variables one by one and collects what is wrong with them."""
 
@@ -135,6 +140,9 @@ class _Reader:
             return default
         try:
             return parse(text)
+        except _SecretValueError as ex:
+            self.problems.append(f"{name}: {ex}")
+            return default
         except ValueError as ex:
             self.problems.append(f"{name}: {ex}, got {text!r}")
             return default
@@ -173,6 +181,8 @@ class _Reader:
                 self.problems.append(f"{name}: entry {number} must be name:key, with a name of letters, digits, _ . -")
             elif len(key) < 8 or not key.isascii() or not key.isprintable() or " " in key:
                 self.problems.append(f"{name}: the key of {client!r} must be 8 or more printable ASCII characters")
+            elif key in (known.reveal() for known in keys.values()):
+                self.problems.append(f"{name}: {client!r} has the key of another name; each needs its own")
             elif client in keys:
                 self.problems.append(f"{name}: the name {client!r} stands twice")
             else:
@@ -259,14 +269,27 @@ def _seconds(text: str) -> float:
 
 
 def _url(text: str) -> str:
-    if not re.match(r"^https?://[^\s/]+", text):
-        raise ValueError("must be an http:// or https:// address")
+    """A base address. One with a user or password is refused: addresses stand in logs and run records."""
+    try:
+        parts = urlsplit(text)
+        plain = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        plain = False
+    if not plain or parts.username or parts.password or parts.query or parts.fragment or re.search(r"\s", text):
+        raise _SecretValueError("must be an http:// or https:// address without user, query or fragment")
     return text.rstrip("/")
 
 
 def _dsn(text: str) -> str:
-    if not re.match(r"^postgres(ql)?://", text) and "=" not in text:
-        raise ValueError("must be a postgresql:// address or a libpq connection string")
+    problem = "must be a postgresql:// address or a libpq connection string"
+    if not re.match(r"^postgres(ql)?://", text):
+        if "=" not in text:
+            raise ValueError(problem)
+        return text
+    try:
+        urlsplit(text).port  # noqa: B018 - asking for it is what checks it
+    except ValueError:
+        raise ValueError(f"{problem}; its port is none") from None
     return text
 
 

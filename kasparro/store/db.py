@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import errors as pg
 from psycopg.abc import Buffer
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.datetime import TimestamptzLoader
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -116,6 +117,16 @@ class Database:
     def stats(self) -> dict[str, int]:
         """The pool's own numbers (psycopg_pool's names)."""
         return dict(self._pool.get_stats()) if self._pool is not None else {}
+
+
+def check_dsn(name: str, dsn: str) -> None:
+    """Raise ConfigError when libpq cannot read the connection string of setting `name`; its value is not shown."""
+    try:
+        given = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        raise errors.ConfigError([f"{name}: is not a connection string that libpq can read"]) from None
+    if not str(given.get("port") or "5432").replace(",", "").isdecimal():
+        raise errors.ConfigError([f"{name}: its port is not a number"])
 
 
 @contextmanager

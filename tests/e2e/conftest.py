@@ -33,6 +33,7 @@ def start() -> Iterator[program.Start]:
 @pytest.fixture
 def env(home: Path, dsn: str) -> dict[str, str]:
     """An environment with a migrated database and the source csv alone."""
+    (home / "archives").mkdir(exist_ok=True)
     settings = {
         "DATABASE_URL": dsn,
         "KASPARRO_CSV_GLOB": str(home / "archives" / "*.csv"),

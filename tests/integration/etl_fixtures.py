@@ -188,6 +188,8 @@ class Etl:
         Closes the pool: counters are only complete when the writing connections have ended.
         """
         self.database.close()
+        others = "select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        wait_until(lambda: not self.rows(others), what="the pool's backends have ended")
         self.database.open(self.dsn)
         query = """
             select relname, n_tup_ins, n_tup_upd, n_tup_del

@@ -9,8 +9,7 @@ def test_list_sources_knows_those_that_ran_and_those_that_never_did(conn: db.Con
     for counts in (Counts(read=3, inserted=2, rejected=1), Counts(read=2, unchanged=2)):
         totals.count_up(conn, "csv", counts, Traffic())
     totals.count_up(conn, "coingecko", Counts(read=9, inserted=9), Traffic())
-    schedules.lock(conn, "csv")
-    schedules.note_end(conn, "csv", status="partial", failures=0, next_run_at=None)
+    schedules.note_end(conn, "csv", status="partial", state=schedules.lock(conn, "csv"))
     found = status.list_sources(conn, ["csv", "coinpaprika"])
     assert list(found) == ["csv", "coinpaprika"]
     assert (found["csv"].records_read, found["csv"].inserted, found["csv"].health.last_status) == (5, 2, "partial")

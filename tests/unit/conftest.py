@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import psycopg
 import pytest
+import urllib3  # noqa: F401 - binds a socket to look for IPv6 when it is first imported: before any test
 
 
 def refuse(*args: object, **kwargs: object) -> NoReturn:

@@ -151,3 +151,26 @@ def test_unknown_settings_are_found(tmp_path: Path) -> None:
         "KASPARRO_API_KEYS_FILE": str(tmp_path / "keys"),
     })  # fmt: skip
     assert config.unknown == ("KASPARRO_PROT", "KASPARRO_SOURCE_CSV_SPEED")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://user:urlsecret@h/x", "http://h:99999/urlsecret", "http://[::1/urlsecret", "http://h/x?key=urlsecret"],
+)
+def test_address_is_refused_without_showing_it_when_it_may_hold_a_secret(url: str) -> None:
+    """Addresses stand in logs and run records: none with a password may get that far, not even into the error."""
+    with pytest.raises(ConfigError, match="KASPARRO_SOURCE_CSV_URL: must be an http") as caught:
+        Config.from_env({"KASPARRO_SOURCE_CSV_URL": url})
+    assert "urlsecret" not in str(caught.value)
+
+
+def test_client_keys_are_refused_when_two_names_share_one() -> None:
+    """The log names who asked; with one key for two it could not."""
+    with pytest.raises(ConfigError, match="'b' has the key of another name"):
+        Config.from_env({"KASPARRO_API_KEYS": "a:secretkey9,b:secretkey9"})
+
+
+def test_database_address_is_refused_when_its_port_is_none() -> None:
+    """Otherwise the service would wait for ever for a database that cannot be."""
+    with pytest.raises(ConfigError, match="DATABASE_URL: must be a postgresql"):
+        Config.from_env({"DATABASE_URL": "postgresql://u:p@h:notaport/db"})
