@@ -33,6 +33,7 @@ class Command:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` names (None: the process's arguments) and return its exit code."""
+    _open_standard_streams()
     parser = _parser()
     args = parser.parse_args(argv)
     if args.command is None:
@@ -62,6 +63,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _open_standard_streams() -> None:
+    """Open what the caller closed on nothing: a file or socket of ours in its place would be written to by mistake."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free number is the one that is closed, as the ones below it are open by now.
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _load(name: str) -> Run:
