@@ -1,6 +1,7 @@
 """The command line: `kasparro`, or `python -m kasparro`. Argument parsing and exit codes, nothing else.
 
-0 done, 1 failed, 2 usage or configuration; `run` also has 3 and 75, see commands/runner.py.
+0 done, 1 failed, 2 usage or configuration, 130 interrupted, 141 stdout was a pipe that closed; `run` also has 3 and 75,
+see commands/runner.py.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from attrs import frozen
 
 from kasparro import __version__, errors
-from kasparro.commands import signals
+from kasparro.commands import signals, streams
 from kasparro.config import SOURCE_VARIABLES, VARIABLES, Config
 
 FAILED, USAGE = 1, 2
@@ -28,26 +29,44 @@ class Command:
 
     help: str
     winds_up: bool = False
+    reads_sources: bool = True
     add_arguments: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` names (None: the process's arguments) and return its exit code."""
-    _open_standard_streams()
+    streams.prepare()
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()
+    except OSError as ex:
+        failure = streams.abandon_stdout()
+        if isinstance(failure or ex, BrokenPipeError):
+            return BROKEN_PIPE
+        if failure is not None:
+            return _complain([f"cannot write to stdout: {failure.strerror}"], FAILED)
+        where = f": {ex.filename}" if ex.filename else ""
+        return _complain([f"cannot write or read: {ex.strerror or ex}{where}"], FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     if args.command is None:
         parser.print_help(sys.stderr)
         return USAGE
+    command = COMMANDS[args.command]
     stop = signals.Stop()
     try:
-        if COMMANDS[args.command].winds_up:
+        if command.winds_up:
             signals.catch(stop)
         else:
             signals.end_at_once()
-        code = _load(args.command)(args, Config.from_env(os.environ), stop)
-        sys.stdout.flush()
-        return code
+        return _load(args.command)(args, _config(reads_sources=command.reads_sources), stop)
     except errors.ConfigError as ex:
         # Docker knows only 0 and 1 for a health check.
         return _complain(ex.problems, FAILED if args.command == "healthcheck" else USAGE)
@@ -55,26 +74,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.exit_code
     except errors.KasparroError as ex:
         return _complain([ex.message], FAILED)
-    except OSError as ex:
-        if not isinstance(ex, BrokenPipeError):
-            return _complain([f"cannot write or read: {ex.strerror or ex}"], FAILED)
-        # The interpreter flushes stdout once more at its end, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
-    except KeyboardInterrupt:
-        return INTERRUPTED
 
 
-def _open_standard_streams() -> None:
-    """Open what the caller closed on nothing: a file or socket of ours in its place would be written to by mistake."""
-    for descriptor in (0, 1, 2):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            # The lowest free number is the one that is closed, as the ones below it are open by now.
-            os.open(os.devnull, os.O_RDWR)
-    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+def _config(*, reads_sources: bool) -> Config:
+    """The settings. Raises ConfigError with their problems and, for a command that reads sources, those of sources."""
+    config, problems = Config.read(os.environ)
+    if problems and reads_sources:
+        problems += importlib.import_module("kasparro.commands.sources").problems(config, known=problems)
+    if problems:
+        raise errors.ConfigError(problems)
+    return config
 
 
 def _load(name: str) -> Run:
@@ -154,12 +163,18 @@ def _add_upstream(parser: argparse.ArgumentParser) -> None:
     add("--coingecko-key", action="append", default=[], metavar="KEY", help="accept only this key; repeatable")
     add("--coingecko-plan", choices=("demo", "pro"), default="demo", help="whose host to be (%(default)s)")
     add("--require-keys", action="store_true", help="refuse requests without a key")
-    add("--requests-per-minute", type=int, metavar="N", help="answer 429 above this, for each upstream")
+    add("--requests-per-minute", type=_positive, metavar="N", help="answer 429 above this, for each upstream")
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"must be a port number from 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {text!r}")
     return int(text)
 
 
@@ -169,9 +184,11 @@ COMMANDS = {
     "status": Command(help="show how every source fares", add_arguments=_add_json),
     "sources": Command(help="list the sources, or check their files and settings", add_arguments=_add_sources),
     "migrate": Command(help="bring the database's schema up to date"),
-    "healthcheck": Command(help="exit 0 when the service is ready (for Docker)"),
+    "healthcheck": Command(help="exit 0 when the service is ready (for Docker)", reads_sources=False),
     "demo": Command(help="everything on this machine, with made-up data", winds_up=True, add_arguments=_add_demo),
-    "upstream": Command(help="the stand-in upstreams alone", winds_up=True, add_arguments=_add_upstream),
+    "upstream": Command(
+        help="the stand-in upstreams alone", winds_up=True, reads_sources=False, add_arguments=_add_upstream
+    ),
 }
 
 if __name__ == "__main__":

@@ -49,21 +49,37 @@ _DRAIN_SECONDS = 2.0
 EMBEDDED_DATABASE = "kasparro"
 
 
+def load_sources(config: Config) -> dict[str, Source]:
+    """The sources by name. Raises ConfigError with every mistake in them and in the addresses of the database."""
+    problems: list[str] = []
+    sources: dict[str, Source] = {}
+    try:
+        sources = catalogue.load_all(config)
+    except errors.ConfigError as ex:
+        problems += ex.problems
+    for name, dsn in (("DATABASE_URL", config.database_url), ("KASPARRO_DIRECT_DSN", config.direct_dsn)):
+        try:
+            if dsn is not None:
+                db.check_dsn(name, dsn.reveal())
+        except errors.ConfigError as ex:
+            problems += ex.problems
+    if problems:
+        raise errors.ConfigError(problems)
+    return sources
+
+
 class App:
     """The service's object graph. `open_database` before anything that reads or writes, `close` at the end."""
 
     def __init__(self, config: Config, *, clock: Clock | None = None, cluster: str = "default") -> None:
         """Wire everything; touches neither network nor disk but for the source files.
 
-        `cluster` names the embedded PostgreSQL's data. Raises ConfigError for whatever is wrong in the sources.
+        `cluster` names the embedded PostgreSQL's data. Raises ConfigError as `load_sources` does.
         """
         sys.setswitchinterval(_SWITCH_SECONDS)
         self.config = config
         self.clock = clock or SystemClock()
-        self.sources = catalogue.load_all(config)
-        for source in self.sources.values():
-            if source.http is not None:
-                catalogue.endpoint(source, config)
+        self.sources = load_sources(config)
         self.database = db.Database(prepare=config.prepare, max_size=POOL_SIZE)
         self._http = fetch.Http(self.clock)
         self.pipeline = pipeline.Pipeline(
@@ -115,6 +131,10 @@ class App:
 
         def attempt() -> None:
             dsn, direct = self._addresses(stop)
+            if dsn != direct:
+                # The pool fills in the background and would not say that there is no way to its address.
+                with db.connect(dsn):
+                    pass
             with db.connect(direct) as conn:
                 if migrate_first:
                     self._migrate(conn)
@@ -144,19 +164,26 @@ class App:
         *,
         scheduler: bool,
         migrate_first: bool,
+        once_listening: Callable[[], None] | None = None,
         before_schedule: Callable[[], None] | None = None,
     ) -> None:
         """Listen, then open the database, then schedule; returns after `stop` is set and everything has ended.
 
-        `before_schedule` is called once requests can be answered. Raises ConfigError when the address cannot be
-        listened on, SchemaError when the schema does not fit.
+        `once_listening` is called when the address is ours, `before_schedule` once requests can be answered. Raises
+        ConfigError when the address cannot be listened on, SchemaError when the schema does not fit.
         """
         if scheduler:
             self._scheduler = Scheduler(self.pipeline, self.sources, self.clock)
         self._server = server.Server(self.wsgi(), self.config.host, self.config.port)
-        self._server.start()
+        try:
+            self._server.start()
+        except errors.ConfigError as ex:
+            name = self.config.port_setting
+            raise errors.ConfigError([problem.replace("KASPARRO_PORT:", f"{name}:") for problem in ex.problems]) from ex
         logger.info("listening", extra={"host": self.config.host, "port": self._server.port})
         try:
+            if once_listening is not None:
+                once_listening()
             self.open_database(stop, wait_seconds=None, migrate_first=migrate_first)
             if before_schedule is not None:
                 before_schedule()
@@ -211,21 +238,27 @@ class App:
             except (errors.DatabaseUnavailableError, errors.ConflictError) as ex:
                 self._trouble = ex
                 if wait_seconds is not None and self.clock.monotonic() - began > wait_seconds:
-                    raise
+                    raise self._gave_up(ex, wait_seconds) from ex
                 if wait_seconds is None and ex.message != said:
                     said = ex.message
                     logger.warning("waiting for the database", extra={"error": said})
             if self.clock.wait(stop, _RETRY_SECONDS):
                 raise errors.StoppedError("asked to stop while waiting for the database")
 
+    def _gave_up(self, reason: errors.DatabaseError, wait_seconds: float) -> errors.DatabaseError:
+        """Why a command ends without the database, and what to do about it."""
+        names = "DATABASE_URL" if self.config.direct_dsn is None else "DATABASE_URL or KASPARRO_DIRECT_DSN"
+        advice = f"the database of {names}; start it or correct the setting"
+        if self.config.database_url is None:
+            advice = "the embedded PostgreSQL, as DATABASE_URL is not set; try again or set it"
+        advice = f"waited {wait_seconds:g} s for {advice}, or wait longer with KASPARRO_DB_WAIT_SECONDS"
+        return type(reason)(f"{advice}: {reason.message}")
+
     def _addresses(self, stop: threading.Event) -> tuple[str, str]:
         """The service's address of the database, and the one for migrations."""
         if self.config.database_url is not None:
             dsn = self.config.database_url.reveal()
-            direct = self.config.direct_dsn.reveal() if self.config.direct_dsn is not None else dsn
-            db.check_dsn("DATABASE_URL", dsn)
-            db.check_dsn("KASPARRO_DIRECT_DSN", direct)
-            return dsn, direct
+            return dsn, self.config.direct_dsn.reveal() if self.config.direct_dsn is not None else dsn
         if self._embedded is None:
             base: Path | None = self.config.data_dir
             self._embedded = embedded.open(self._cluster, base_dir=base, clock=self.clock, stop=stop)

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
+from kasparro import setting_values
 from kasparro.errors import ConfigError
 
 T = TypeVar("T")
@@ -82,6 +82,8 @@ class Config:
     data_dir: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8000
+    # What chose the port, for messages: KASPARRO_PORT, PORT or an option.
+    port_setting: str = "KASPARRO_PORT"
     api_keys: Mapping[str, Secret] = field(factory=dict)
     sources_dir: Path | None = None
     upstream_keys: Mapping[str, Secret] = field(factory=dict)
@@ -99,32 +101,35 @@ class Config:
 
         Raises ConfigError with one line for every value that cannot be used.
         """
+        config, problems = cls.read(environ)
+        if problems:
+            raise ConfigError(problems)
+        return config
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "tuple[Config, list[str]]":
+        """As `from_env`, but with the problems beside what could be read; what could not has its default."""
         env = _Reader(environ)
         config = cls(
-            database_url=env.secret("DATABASE_URL", _dsn),
-            direct_dsn=env.secret("KASPARRO_DIRECT_DSN", _dsn),
-            prepare=env.get("KASPARRO_PREPARE", _switch, True),
-            data_dir=env.get("KASPARRO_DATA_DIR", _path, None),
+            database_url=env.secret("DATABASE_URL", setting_values.dsn),
+            direct_dsn=env.secret("KASPARRO_DIRECT_DSN", setting_values.dsn),
+            prepare=env.get("KASPARRO_PREPARE", setting_values.switch, True),
+            data_dir=env.get("KASPARRO_DATA_DIR", setting_values.path, None),
             host=env.get("KASPARRO_HOST", str, "127.0.0.1"),
-            port=env.get("KASPARRO_PORT", _port, env.get("PORT", _port, 8000)),
+            port=env.get("KASPARRO_PORT", setting_values.port, env.get("PORT", setting_values.port, 8000)),
+            port_setting=env.first_of("KASPARRO_PORT", "PORT"),
             api_keys=env.api_keys("KASPARRO_API_KEYS"),
-            sources_dir=env.get("KASPARRO_SOURCES_DIR", _folder, None),
+            sources_dir=env.get("KASPARRO_SOURCES_DIR", setting_values.folder, None),
             upstream_keys=env.matching_secrets(_API_KEY),
             upstream_plans=env.plans(),
             csv_glob=env.get("KASPARRO_CSV_GLOB", str, None),
-            scheduler=env.get("KASPARRO_SCHEDULER", _switch, True),
-            lease_seconds=env.get("KASPARRO_LEASE_SECONDS", _seconds, 30.0),
-            db_wait_seconds=env.get("KASPARRO_DB_WAIT_SECONDS", _seconds, 30.0),
+            scheduler=env.get("KASPARRO_SCHEDULER", setting_values.switch, True),
+            lease_seconds=env.get("KASPARRO_LEASE_SECONDS", setting_values.seconds, 30.0),
+            db_wait_seconds=env.get("KASPARRO_DB_WAIT_SECONDS", setting_values.seconds, 30.0),
             source_overrides=env.source_overrides(),
             unknown=env.unknown(),
         )
-        if env.problems:
-            raise ConfigError(sorted(env.problems))
-        return config
-
-
-class _SecretValueError(ValueError):
-    """A wrong value that may hold a secret: it is not shown."""
+        return config, sorted(env.problems)
 
 
 class _Reader:
@@ -140,12 +145,16 @@ class _Reader:
             return default
         try:
             return parse(text)
-        except _SecretValueError as ex:
+        except setting_values.SecretValueError as ex:
             self.problems.append(f"{name}: {ex}")
             return default
         except ValueError as ex:
             self.problems.append(f"{name}: {ex}, got {text!r}")
             return default
+
+    def first_of(self, *names: str) -> str:
+        """The name that is set; the first of all where none is."""
+        return next((name for name in names if name in self._environ), names[0])
 
     def secret(self, name: str, check: Callable[[str], str] = str) -> Secret | None:
         text = self._text_or_file(name)
@@ -159,14 +168,16 @@ class _Reader:
 
     def matching_secrets(self, pattern: re.Pattern[str]) -> dict[str, Secret]:
         names = {name.removesuffix(_FILE_SUFFIX) for name in self._environ}
-        found = {name: self.secret(name, _header_value) for name in sorted(names) if pattern.match(name)}
+        found = {name: self.secret(name, setting_values.header_value) for name in sorted(names) if pattern.match(name)}
         return {name: secret for name, secret in found.items() if secret is not None}
 
     def plans(self) -> dict[str, str]:
         found = {name: value for name, value in self._environ.items() if _API_PLAN.match(name)}
         plan = found.get("COINGECKO_API_PLAN")
         if plan is not None and plan not in ("demo", "pro"):
-            self.problems.append(f"COINGECKO_API_PLAN: must be demo or pro, got {plan!r}")
+            # Not shown, for it may be the key, set under the wrong name.
+            self.problems.append("COINGECKO_API_PLAN: must be demo or pro")
+            del found["COINGECKO_API_PLAN"]
         return found
 
     def api_keys(self, name: str) -> dict[str, Secret]:
@@ -176,15 +187,16 @@ class _Reader:
         for number, entry in enumerate(re.split(r"[,\n]", text or ""), start=1):
             if not entry.strip():
                 continue
+            # Told by its number: what stands before the colon may be the key, where somebody mixed them up.
             client, colon, key = (part.strip() for part in entry.partition(":"))
             if not colon or not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", client):
                 self.problems.append(f"{name}: entry {number} must be name:key, with a name of letters, digits, _ . -")
             elif len(key) < 8 or not key.isascii() or not key.isprintable() or " " in key:
-                self.problems.append(f"{name}: the key of {client!r} must be 8 or more printable ASCII characters")
+                self.problems.append(f"{name}: the key of entry {number} must be 8 or more printable ASCII characters")
             elif key in (known.reveal() for known in keys.values()):
-                self.problems.append(f"{name}: {client!r} has the key of another name; each needs its own")
+                self.problems.append(f"{name}: entry {number} has the key of another name; each needs its own")
             elif client in keys:
-                self.problems.append(f"{name}: the name {client!r} stands twice")
+                self.problems.append(f"{name}: the name of entry {number} stands twice")
             else:
                 keys[client] = Secret(key)
         if given and not keys and not any(problem.startswith(name) for problem in self.problems):
@@ -195,7 +207,8 @@ class _Reader:
     def source_overrides(self) -> dict[str, SourceOverride]:
         found: dict[str, dict[str, Any]] = {}
         parsers: dict[str, Callable[[str], Any]] = {
-            "URL": _url, "SCHEDULE": str, "ENABLED": _switch, "MAX_PAGES": _pages,
+            "URL": setting_values.url, "SCHEDULE": setting_values.schedule,
+            "ENABLED": setting_values.switch, "MAX_PAGES": setting_values.pages,
         }  # fmt: skip
         for name in sorted(self._environ):
             match = _SOURCE.match(name)
@@ -228,83 +241,3 @@ class _Reader:
             reason = ex.strerror if isinstance(ex, OSError) else "not UTF-8 text"
             self.problems.append(f"{name}_FILE: cannot read {path!r}: {reason}")
             return None
-
-
-def _switch(text: str) -> bool:
-    words = {
-        "on": True,
-        "true": True,
-        "1": True,
-        "yes": True,
-        "off": False,
-        "false": False,
-        "0": False,
-        "no": False,
-    }
-    if text.lower() not in words:
-        raise ValueError("must be on or off")
-    return words[text.lower()]
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 <= int(text) <= 65535:
-        raise ValueError("must be a port number from 0 to 65535")
-    return int(text)
-
-
-def _pages(text: str) -> int:
-    if not text.isdecimal() or not 0 <= int(text) <= 1_000_000:
-        raise ValueError("must be a whole number (0: no limit)")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise ValueError("must be a number of seconds") from None
-    if not 0.5 <= seconds <= 3600:
-        raise ValueError("must be from 0.5 to 3600 seconds")
-    return seconds
-
-
-def _url(text: str) -> str:
-    """A base address. One with a user or password is refused: addresses stand in logs and run records."""
-    try:
-        parts = urlsplit(text)
-        plain = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        plain = False
-    if not plain or parts.username or parts.password or parts.query or parts.fragment or re.search(r"\s", text):
-        raise _SecretValueError("must be an http:// or https:// address without user, query or fragment")
-    return text.rstrip("/")
-
-
-def _dsn(text: str) -> str:
-    problem = "must be a postgresql:// address or a libpq connection string"
-    if not re.match(r"^postgres(ql)?://", text):
-        if "=" not in text:
-            raise ValueError(problem)
-        return text
-    try:
-        urlsplit(text).port  # noqa: B018 - asking for it is what checks it
-    except ValueError:
-        raise ValueError(f"{problem}; its port is none") from None
-    return text
-
-
-def _header_value(text: str) -> str:
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("must be printable ASCII without spaces, for it travels in a header")
-    return text
-
-
-def _path(text: str) -> Path:
-    return Path(text).expanduser()
-
-
-def _folder(text: str) -> Path:
-    path = Path(text).expanduser()
-    if not path.is_dir():
-        raise ValueError("must be an existing folder")
-    return path

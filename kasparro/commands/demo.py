@@ -33,24 +33,29 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
     """Serve the demo until told to stop."""
     logs.begin(config, sys.stderr)
     if args.port is not None:
-        config = evolve(config, port=args.port)
+        config = evolve(config, port=args.port, port_setting="--port")
     folder = embedded_files.prepare(CLUSTER, config.data_dir).folder
     archive_folder = folder / "archives"
-    days = (SystemClock().now() - EPOCH).days
-    archives.write_archives(archive_folder, days=max(days, _MIN_DAYS))
     with (
         UpstreamServer(Options()) as upstream,
         App(_pointed_at(upstream, archive_folder, config), cluster=CLUSTER) as app,
     ):
         where = "the database of DATABASE_URL" if config.database_url is not None else str(folder)
-        print(f"Kasparro demo: made-up prices of made-up upstreams; its data stay in {where}", flush=True)
         app.serve(
             stop,
             scheduler=config.scheduler,
             migrate_first=True,
+            once_listening=lambda: _prepare(archive_folder, where),
             before_schedule=lambda: _ingest(app, stop),
         )
     return 0
+
+
+def _prepare(archive_folder: Path, where: str) -> None:
+    """Write the archives and say what this is; not before the port is ours, for another demo may have it."""
+    days = (SystemClock().now() - EPOCH).days
+    archives.write_archives(archive_folder, days=max(days, _MIN_DAYS))
+    print(f"Kasparro demo: made-up prices of made-up upstreams; its data stay in {where}", flush=True)
 
 
 def _pointed_at(upstream: UpstreamServer, archive_folder: Path, config: Config) -> Config:

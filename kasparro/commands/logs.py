@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sys
 from collections.abc import Iterator
 from typing import TextIO
 from urllib.parse import unquote
@@ -24,8 +25,15 @@ def begin(config: Config, stream: TextIO) -> None:
         logger.warning("unknown setting, ignored", extra={"variable": name})
 
 
-def silence() -> None:
-    """Show no log lines: a short command says everything itself."""
+def warn(config: Config) -> None:
+    """Say on stderr, in one line, which settings nobody reads: for commands without log lines."""
+    if config.unknown:
+        print(f"kasparro: unknown settings, ignored: {', '.join(config.unknown)}", file=sys.stderr)
+
+
+def silence(config: Config) -> None:
+    """Show no log lines, a short command says everything itself; but warn of settings that nobody reads."""
+    warn(config)
     logging.getLogger().addHandler(logging.NullHandler())
     logging.getLogger().setLevel(logging.CRITICAL)
 

@@ -10,7 +10,7 @@ from kasparro.config import Config
 
 def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:  # noqa: ARG001 - as every command
     """Migrate, and say which versions that took."""
-    logs.silence()
+    logs.silence(config)
     with App(config) as app:
         applied = app.migrate(stop, wait_seconds=config.db_wait_seconds)
     if applied:

@@ -8,19 +8,33 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kasparro.app import App
+from kasparro import errors
+from kasparro.app import App, load_sources
 from kasparro.commands import logs, output
 from kasparro.commands.signals import Stop
 from kasparro.config import Config, Secret
 from kasparro.etl import audit as audits
+from kasparro.etl import catalogue
 
 
 def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:  # noqa: ARG001 - as every command
     """List or check; a check that finds a source above its budget returns 1. Raises ConfigError for every mistake."""
-    logs.silence()
+    logs.silence(config)
     with App(config) as app:
         found = audits.sources(app.sources, config, now=app.clock.now())
     return _check(found, config, as_json=args.json) if args.action == "check" else _list(found, as_json=args.json)
+
+
+def problems(config: Config, *, known: Sequence[str]) -> list[str]:
+    """What is wrong with sources and addresses besides the `known` problems of the settings, as far as can be told."""
+    try:
+        load_sources(config)
+    except errors.ConfigError as ex:
+        if not any(problem.startswith("KASPARRO_SOURCES_DIR") for problem in known):
+            return ex.problems
+        # A source that seems not to be there may be in the folder that could not be read.
+        return [problem for problem in ex.problems if catalogue.NO_SUCH_SOURCE not in problem]
+    return []
 
 
 def _list(found: Sequence[audits.Audit], *, as_json: bool) -> int:
@@ -61,20 +75,19 @@ def _check(found: Sequence[audits.Audit], config: Config, *, as_json: bool) -> i
         for audit in found
     }
     problems = [audit.problem for audit in found if audit.problem is not None]
+    warnings = [audit.warning for audit in found if audit.warning is not None]
     if as_json:
         answer = {"ok": not problems, "settings": settings(config), "sources": entries, "problems": problems}
-        output.show_json(answer | {"unknown_settings": list(config.unknown)})
+        output.show_json(answer | {"warnings": warnings, "unknown_settings": list(config.unknown)})
     else:
         _show(config, entries)
-    for problem in problems:
+    for problem in (*warnings, *problems):
         print(f"kasparro: {problem}", file=sys.stderr)
     return 1 if problems else 0
 
 
 def _show(config: Config, entries: Mapping[str, Mapping[str, Any]]) -> None:
     output.show_table(("setting", "value"), list(settings(config).items()))
-    for name in config.unknown:
-        print(f"unknown setting, ignored: {name}")
     print()
     columns = ("source", "enabled", "schedule", "reads", "key", "plan", "pages", "calls a month", "budget")
     rows = [
@@ -96,6 +109,7 @@ def _show(config: Config, entries: Mapping[str, Mapping[str, Any]]) -> None:
 
 def settings(config: Config) -> dict[str, str | None]:
     """The effective value of every setting, by its variable; None where it is absent, secrets only as `set`."""
+    default_plan = "demo" if "COINGECKO_API_KEY" in config.upstream_keys else None
     clients = ", ".join(f"{name}: {output.mask(secret)}" for name, secret in config.api_keys.items())
     return {
         "DATABASE_URL": _set(config.database_url),
@@ -108,7 +122,7 @@ def settings(config: Config) -> dict[str, str | None]:
         "KASPARRO_SOURCES_DIR": _text(config.sources_dir),
         "COINPAPRIKA_API_KEY": output.mask(config.upstream_keys.get("COINPAPRIKA_API_KEY")),
         "COINGECKO_API_KEY": output.mask(config.upstream_keys.get("COINGECKO_API_KEY")),
-        "COINGECKO_API_PLAN": config.upstream_plans.get("COINGECKO_API_PLAN"),
+        "COINGECKO_API_PLAN": config.upstream_plans.get("COINGECKO_API_PLAN", default_plan),
         "KASPARRO_CSV_GLOB": config.csv_glob,
         "KASPARRO_SCHEDULER": _switch(on=config.scheduler),
         "KASPARRO_LEASE_SECONDS": f"{config.lease_seconds:g}",

@@ -30,7 +30,7 @@ class Line:
 
 def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
     """Show, and return 0 whatever the sources' state: /health is for alarms."""
-    logs.silence()
+    logs.silence(config)
     with App(config) as app:
         app.open_database(stop, wait_seconds=config.db_wait_seconds, migrate_first=False)
         overall, lines = _read(app)

@@ -2,14 +2,16 @@
 
 import argparse
 
+from kasparro.commands import logs
 from kasparro.commands.signals import Stop
 from kasparro.config import Config
 from kasparro.upstream.options import Limit, Options
 from kasparro.upstream.server import UpstreamServer
 
 
-def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:  # noqa: ARG001 - as every command
+def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
     """Serve until told to stop. Raises ConfigError that names the option."""
+    logs.warn(config)
     options = Options(
         seed=args.seed,
         tick=args.tick,

@@ -18,7 +18,10 @@ _MINUTE_SECONDS = 60
 
 @frozen(kw_only=True)
 class Audit:
-    """One source as it will be run. `calls_per_month` is the projection, `problem` says why it cannot be carried."""
+    """One source as it will be run.
+
+    `calls_per_month` is the projection, `problem` says why it cannot be carried, `warning` what has no effect.
+    """
 
     source: Source
     file: Path
@@ -29,6 +32,7 @@ class Audit:
     files: int | None
     calls_per_month: int
     problem: str | None
+    warning: str | None
 
 
 def sources(found: dict[str, Source], config: Config, *, now: datetime) -> list[Audit]:
@@ -55,7 +59,17 @@ def _audit(source: Source, path: Path, config: Config, now: datetime) -> Audit:
         files=None if source.files is None else _count_files(source.files.glob),
         calls_per_month=calls,
         problem=_over_budget(source, calls, runs_per_month) if source.enabled else None,
+        warning=_idle_plan(source, config) if source.enabled else None,
     )
+
+
+def _idle_plan(source: Source, config: Config) -> str | None:
+    """A plan without its key changes nothing, which whoever set it does not expect."""
+    auth = source.auth
+    if auth is None or auth.key in config.upstream_keys:
+        return None
+    plan = config.upstream_plans.get(auth.plan or "")
+    return None if plan is None else f"{source.name}: {auth.plan}={plan} has no effect without {auth.key}"
 
 
 def _over_budget(source: Source, calls: int, runs_per_month: float) -> str | None:

@@ -5,21 +5,22 @@ The built-in sources are files like anyone's own. A file of the same name in the
 
 from pathlib import Path
 
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
 from kasparro import errors
-from kasparro.config import Config, Secret
+from kasparro.config import Config, Secret, SourceOverride
 from kasparro.etl import schedule as schedules
 from kasparro.etl import source_file
 from kasparro.etl.source import Auth, Source
 
+NO_SUCH_SOURCE = "there is no source"
 BUILT_IN_FOLDER = Path(__file__).parent / "sources"
 
 
 def load_all(config: Config) -> dict[str, Source]:
     """All sources, built-in and the operator's, with the environment's overrides, by name in order.
 
-    Raises ConfigError with one line for every mistake, each naming file and key.
+    Raises ConfigError with one line for every mistake, each naming file and key, or the variable.
     """
     problems: list[str] = []
     found: dict[str, Source] = {}
@@ -36,11 +37,14 @@ def load_all(config: Config) -> dict[str, Source]:
             seen[source.name] = path.name
             found[source.name] = source
     for name in sorted(config.source_overrides.keys() - found.keys()):
-        problems.append(f"KASPARRO_SOURCE_{name.upper()}_...: there is no source {name!r} ({', '.join(sorted(found))})")
+        for variable in _variables(name, config.source_overrides[name]):
+            problems.append(f"{variable}: {NO_SUCH_SOURCE} {name!r} ({', '.join(sorted(found))})")
     effective: dict[str, Source] = {}
     for name in sorted(found):
         try:
             effective[name] = override(found[name], config)
+            if effective[name].http is not None:
+                endpoint(effective[name], config)
         except errors.ConfigError as ex:
             problems += ex.problems
     if problems:
@@ -109,7 +113,7 @@ def endpoint(source: Source, config: Config) -> Endpoint:
         return Endpoint(url=auth.url or url, key=key, key_header=auth.header)
     plan = config.upstream_plans.get(auth.plan or "", auth.default_plan or "")
     if plan not in auth.plans:
-        raise errors.ConfigError([f"{auth.plan}: must be one of {', '.join(auth.plans)}, got {plan!r}"])
+        raise errors.ConfigError([f"{auth.plan}: must be one of {', '.join(auth.plans)}"])
     return Endpoint(url=auth.plans[plan].url or url, key=key, key_header=auth.plans[plan].header)
 
 
@@ -119,6 +123,13 @@ def requests_per_month(source: Source, runs_per_month: float) -> float:
         return 0.0
     pages = 1 if source.paging is None else source.paging.max_pages or source.paging.usual_pages
     return runs_per_month * pages
+
+
+def _variables(name: str, change: SourceOverride) -> list[str]:
+    """The variables that make up this change; where none of their values could be read, what they begin with."""
+    prefix = f"KASPARRO_SOURCE_{name.upper()}_"
+    given = [f"{prefix}{key.upper()}" for key, value in asdict(change).items() if value is not None]
+    return sorted(given) or [f"{prefix}..."]
 
 
 def _same_host(auth: Auth | None) -> Auth | None:

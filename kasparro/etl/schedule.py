@@ -43,8 +43,21 @@ def parse(text: str) -> Schedule:
             raise ValueError
         next(CronSim(text, datetime(2024, 1, 1)))  # noqa: DTZ001 - any start will do to see that it ever comes due
     except (CronSimError, ValueError, StopIteration):
+        if _never_comes_due(text):
+            raise ValueError(f"never comes due: no month of {text!r} has such a day") from None
         raise ValueError(f"must be 'every 5m' or a cron expression of five fields, got {text!r}") from None
     return Schedule(text=text)
+
+
+def _never_comes_due(text: str) -> bool:
+    """Whether every field is right by itself: then it is day and month together that no year has."""
+    fields = text.split()
+    try:
+        for free in (2, 3):
+            CronSim(" ".join("*" if i == free else part for i, part in enumerate(fields)), datetime(2024, 1, 1))  # noqa: DTZ001
+    except CronSimError:
+        return False
+    return len(fields) == 5
 
 
 def next_run_at(schedule: Schedule, *, previous: datetime | None, now: datetime) -> datetime:

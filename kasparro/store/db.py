@@ -4,6 +4,7 @@ The service must run behind PgBouncer in transaction mode: no session state, no 
 `set local`; and no prepared statements when KASPARRO_PREPARE is off.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import errors as pg
 from psycopg.abc import Buffer
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.datetime import TimestamptzLoader
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -120,13 +121,26 @@ class Database:
 
 
 def check_dsn(name: str, dsn: str) -> None:
-    """Raise ConfigError when libpq cannot read the connection string of setting `name`; its value is not shown."""
+    """Raise ConfigError when libpq cannot use the connection string of setting `name`; its value is not shown.
+
+    Asks no server.
+    """
     try:
         given = conninfo_to_dict(dsn)
+        # A host that is no folder of sockets: libpq checks every option, then fails at once without a network.
+        local = make_conninfo(dsn, host="/dev/null", hostaddr="", port="5432", connect_timeout=CONNECT_TIMEOUT_SECONDS)
     except psycopg.ProgrammingError:
         raise errors.ConfigError([f"{name}: is not a connection string that libpq can read"]) from None
-    if not str(given.get("port") or "5432").replace(",", "").isdecimal():
-        raise errors.ConfigError([f"{name}: its port is not a number"])
+    ports = str(given.get("port") or "").split(",")
+    if any(port.strip() and not (port.strip().isdecimal() and 1 <= int(port) <= 65535) for port in ports):
+        raise errors.ConfigError([f"{name}: its port must be a number from 1 to 65535"])
+    attempt = psycopg.pq.PGconn.connect_start(local.encode())
+    message = attempt.error_message.decode(errors="replace").strip()
+    attempt.finish()
+    if message and not message.startswith("connection to server"):
+        # What is wrong stands before the value, which is quoted.
+        reason = re.split(r"[:\"]", message)[0].strip()
+        raise errors.ConfigError([f"{name}: libpq refuses it: {reason}"])
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """What the end-to-end tests share: a home without settings, started programs that are gone afterwards, archives."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,17 @@ def home(tmp_path: Path) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def reachable_home() -> Iterator[Path]:
+    """A folder that the account behind root's PostgreSQL can reach, which pytest's own are not."""
+    folder = Path(tempfile.mkdtemp(prefix="kasparro_e2e_"))
+    folder.chmod(0o755 if os.geteuid() == 0 else 0o700)
+    yield folder
+    # PostgreSQL outlives its last user for a moment, to stop in good order.
+    program.wait_until(lambda: not any(folder.glob("**/postmaster.pid")), "the end of PostgreSQL")
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

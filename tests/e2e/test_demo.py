@@ -1,28 +1,12 @@
 """`kasparro demo` on a machine that has nothing: no database, no network, no key."""
 
-import os
 import re
-import shutil
 import signal
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from program import Program, Start, environment, get, wait_until
+from program import Program, Start, environment, get
 
 SOURCES = ("coinpaprika", "coingecko", "csv")
-
-
-@pytest.fixture
-def reachable_home() -> Iterator[Path]:
-    """A folder that the account behind root's PostgreSQL can reach, which pytest's own are not."""
-    folder = Path(tempfile.mkdtemp(prefix="kasparro_e2e_"))
-    folder.chmod(0o755 if os.geteuid() == 0 else 0o700)
-    yield folder
-    # PostgreSQL outlives its last user for a moment, to stop in good order.
-    wait_until(lambda: not any(folder.glob("**/postmaster.pid")), "the end of PostgreSQL")
-    shutil.rmtree(folder)
 
 
 def url_of(demo: Program) -> str:

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from program import environment, run
+import pytest
+from program import PATIENCE_SECONDS, environment, run
 
 
 def complaint(*command: str, env: dict[str, str]) -> str:
@@ -63,3 +64,59 @@ def test_pipe_that_closes_early_is_no_error_message(home: Path) -> None:
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("command", [["serve"], ["status"], ["migrate"], ["demo"]])
+@pytest.mark.parametrize("address", ["postgresql://u:hunter2@h/db?sslmode=hunter2", "host=h password='hunter2"])
+def test_malformed_database_address_is_named_at_once(home: Path, command: list[str], address: str) -> None:
+    """No command waits for a database that cannot be; the value stays out of the line."""
+    line = complaint(*command, env=environment(home, {"DATABASE_URL": address}))
+    assert line.startswith("kasparro: DATABASE_URL: ")
+    assert "hunter2" not in line
+
+
+def test_unreachable_database_is_named_with_what_to_do(home: Path) -> None:
+    """The setting it came from, how long it was waited for, and libpq's own reason."""
+    settings = {"DATABASE_URL": "postgresql://127.0.0.1:1/none", "KASPARRO_DB_WAIT_SECONDS": "0.5"}
+    done = run("status", env=environment(home, settings))
+    assert done.returncode == 1
+    assert done.stderr.startswith("kasparro: waited 0.5 s for the database of DATABASE_URL; start it or ")
+
+
+@pytest.mark.parametrize(("option", "variable"), [(False, "PORT"), (True, "--port")])
+def test_taken_port_is_named_as_it_was_chosen(home: Path, option: bool, variable: str) -> None:
+    """A second demo says so, and nothing else: no banner, no archives."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        env = environment(home, {"DATABASE_URL": "postgresql://127.0.0.1:1/none"} | ({} if option else {"PORT": port}))
+        del env["KASPARRO_PORT"]
+        done = run("demo", *(["--port", port] if option else []), env=env)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"kasparro: {variable}: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+    assert not list(home.rglob("*.csv"))
+
+
+@pytest.mark.parametrize("command", ["sources list", "sources check --json", "--help"])
+@pytest.mark.parametrize(
+    ("redirection", "reason"), [("> /dev/full", "No space left on device"), (">&-", "it is closed")]
+)
+def test_output_that_cannot_be_written_is_one_line(home: Path, command: str, redirection: str, reason: str) -> None:
+    """A full disk or a closed stdout: exit 1, no traceback of the interpreter's last flush."""
+    done = shell(f"{command} {redirection}", home)
+    assert (done.returncode, done.stderr) == (1, f"kasparro: cannot write to stdout: {reason}\n")
+
+
+def test_embedded_database_starts_when_the_standard_streams_are_closed(reachable_home: Path) -> None:
+    """A socket of ours must not become the stdout of PostgreSQL."""
+    done = shell("migrate <&- >&-", reachable_home)
+    assert (done.returncode, done.stderr) == (1, "kasparro: cannot write to stdout: it is closed\n")
+    assert shell("migrate", reachable_home).stdout == "the schema is current\n"
+
+
+def shell(line: str, home: Path) -> "subprocess.CompletedProcess[str]":
+    """A command as a shell runs it, with its redirections."""
+    return subprocess.run(
+        ["/bin/sh", "-c", f'"$0" -m kasparro {line}', sys.executable],
+        env=environment(home, {"KASPARRO_DATA_DIR": str(home / "data")}),
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
+    )  # fmt: skip

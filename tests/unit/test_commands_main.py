@@ -56,6 +56,7 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
         ["serve", "--fast"],
         ["demo", "--port", "x"],
         ["upstream", "--port", "65536"],
+        ["upstream", "--requests-per-minute", "0"],
     ],
 )
 def test_usage_error_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,3 +157,51 @@ def test_sources_check_masks_keys(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "hunter2" not in printed.out + printed.err
     assert "set (…last)" in printed.out
     assert "https://api-pro.coinpaprika.com/v1" in printed.out
+
+
+def test_bad_settings_and_sources_are_reported_together(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody should start the service three times to learn of three mistakes."""
+    monkeypatch.setenv("KASPARRO_PORT", "eighty")
+    monkeypatch.setenv("KASPARRO_SOURCE_COINGECKO_SCHEDULE", "0 0 30 2 *")
+    monkeypatch.setenv("KASPARRO_SOURCE_NOPE_URL", "http://h")
+    monkeypatch.setenv("DATABASE_URL", "host=h sslmode=hunter2")
+    assert __main__.main(["status"]) == 2
+    err = capsys.readouterr().err
+    assert {line.split()[1] for line in err.splitlines()} == {
+        "KASPARRO_PORT:", "KASPARRO_SOURCE_COINGECKO_SCHEDULE:", "KASPARRO_SOURCE_NOPE_URL:", "DATABASE_URL:",
+    }  # fmt: skip
+    assert "hunter2" not in err
+
+
+def test_source_is_not_called_missing_when_its_folder_could_not_be_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be in there."""
+    monkeypatch.setenv("KASPARRO_SOURCES_DIR", "/does/not/exist")
+    monkeypatch.setenv("KASPARRO_SOURCE_DESK_URL", "http://h")
+    assert __main__.main(["sources", "list"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("kasparro: KASPARRO_SOURCES_DIR: ")
+
+
+@pytest.mark.parametrize("command", [["sources", "list"], ["sources", "check", "--json"]])
+def test_unknown_settings_are_one_line_on_stderr(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """stdout stays what programs read."""
+    monkeypatch.setenv("KASPARRO_PROT", "1")
+    monkeypatch.setenv("KASPARRO_SOURCE__URL", "http://h")
+    assert __main__.main(command) == 0
+    assert capsys.readouterr().err == "kasparro: unknown settings, ignored: KASPARRO_PROT, KASPARRO_SOURCE__URL\n"
+
+
+def test_sources_check_warns_of_a_plan_without_its_key(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever set the plan believes to be on the pro host."""
+    monkeypatch.setenv("COINGECKO_API_PLAN", "pro")
+    assert __main__.main(["sources", "check"]) == 0
+    warning = "kasparro: coingecko: COINGECKO_API_PLAN=pro has no effect without COINGECKO_API_KEY\n"
+    assert capsys.readouterr().err == warning

@@ -81,3 +81,9 @@ def test_audit_suggests_an_interval_that_fits_the_budget() -> None:
     minutes = problem.partition("every ")[2].partition("m'")[0]
     advised = {**everything, "KASPARRO_SOURCE_COINGECKO_SCHEDULE": f"every {minutes}m"}
     assert audits(advised)["coingecko"].problem is None
+
+
+def test_settings_show_the_plan_in_force_when_a_key_is_set() -> None:
+    """Without a key there is no plan; with one and nothing said it is the demo plan."""
+    assert sources.settings(Config.from_env({}))["COINGECKO_API_PLAN"] is None
+    assert sources.settings(Config.from_env({"COINGECKO_API_KEY": "k"}))["COINGECKO_API_PLAN"] == "demo"

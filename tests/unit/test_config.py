@@ -155,7 +155,17 @@ def test_unknown_settings_are_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://user:urlsecret@h/x", "http://h:99999/urlsecret", "http://[::1/urlsecret", "http://h/x?key=urlsecret"],
+    [
+        "http://user:urlsecret@h/x",
+        "http://h:99999/urlsecret",
+        "http://[::1/urlsecret",
+        "http://h/x?key=urlsecret",
+        "http://h/x#urlsecret",
+        "http://h/ urlsecret",
+        "http://@h/urlsecret",
+        "http://h:0/urlsecret",
+        "ftp://h/urlsecret",
+    ],
 )
 def test_address_is_refused_without_showing_it_when_it_may_hold_a_secret(url: str) -> None:
     """Addresses stand in logs and run records: none with a password may get that far, not even into the error."""
@@ -166,7 +176,7 @@ def test_address_is_refused_without_showing_it_when_it_may_hold_a_secret(url: st
 
 def test_client_keys_are_refused_when_two_names_share_one() -> None:
     """The log names who asked; with one key for two it could not."""
-    with pytest.raises(ConfigError, match="'b' has the key of another name"):
+    with pytest.raises(ConfigError, match="entry 2 has the key of another name"):
         Config.from_env({"KASPARRO_API_KEYS": "a:secretkey9,b:secretkey9"})
 
 
@@ -174,3 +184,63 @@ def test_database_address_is_refused_when_its_port_is_none() -> None:
     """Otherwise the service would wait for ever for a database that cannot be."""
     with pytest.raises(ConfigError, match="DATABASE_URL: must be a postgresql"):
         Config.from_env({"DATABASE_URL": "postgresql://u:p@h:notaport/db"})
+
+
+def test_schedule_is_reported_with_all_other_mistakes() -> None:
+    """Nobody wants to learn of them one start at a time."""
+    with pytest.raises(ConfigError) as caught:
+        Config.from_env({"KASPARRO_SOURCE_CSV_SCHEDULE": "often", "KASPARRO_PORT": "x"})
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "KASPARRO_PORT",
+        "KASPARRO_SOURCE_CSV_SCHEDULE",
+    ]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://u:hunter2@h:99999/db", "postgresql://u:hunter2@h:0/db", "postgresql://u:hunter2@[::1/db"],
+)
+def test_database_address_is_refused_when_no_port_can_be_read(address: str) -> None:
+    """Out of range, or a bracket that never closes."""
+    (line,) = problems({"DATABASE_URL": address})
+    assert line.startswith("DATABASE_URL: ")
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql:///db", "postgresql://u:p#s@h/db", "postgresql://a:5432,b:5433/db", "postgresql://[::1]:5432/db",
+        "postgresql://%2Fvar%2Frun/db?user=u", "host=/var/run dbname=db",
+    ],
+)  # fmt: skip
+def test_database_address_is_taken_when_libpq_takes_it(address: str) -> None:
+    """Several hosts, sockets and passwords that no web address could hold."""
+    assert Config.from_env({"DATABASE_URL": address}).database_url == Secret(address)
+
+
+def test_client_key_is_not_shown_when_it_stands_in_the_place_of_the_name() -> None:
+    """Whoever mixes up name and key should not find the key in a log."""
+    assert "hunter2" not in "".join(problems({"KASPARRO_API_KEYS": "hunter2hunter2:bot"}))
+
+
+def test_plan_is_refused_without_being_shown() -> None:
+    """It may be the key, under the wrong name."""
+    assert problems({"COINGECKO_API_PLAN": "CG-hunter2"}) == ["COINGECKO_API_PLAN: must be demo or pro"]
+
+
+def test_page_limit_names_its_bounds() -> None:
+    """And what the lower one means."""
+    (line,) = problems({"KASPARRO_SOURCE_COINGECKO_MAX_PAGES": "1000001"})
+    assert "from 0 (no limit) to 1000000, got '1000001'" in line
+
+
+def test_setting_of_a_source_without_a_name_is_unknown() -> None:
+    """There is no source to change."""
+    assert Config.from_env({"KASPARRO_SOURCE__URL": "http://h"}).unknown == ("KASPARRO_SOURCE__URL",)
+
+
+def test_port_setting_is_the_variable_that_chose_the_port() -> None:
+    """So that an error about the port names it."""
+    assert Config.from_env({"PORT": "9000"}).port_setting == "PORT"
+    assert Config.from_env({"PORT": "9000", "KASPARRO_PORT": "9001"}).port_setting == "KASPARRO_PORT"

@@ -33,7 +33,7 @@ def test_parse_keeps_a_cron_expression_when_it_has_five_fields(text):
     "text",
     [
         "", "every", "every m", "every 0s", "every 367d", "every -5m", "every 5 weeks", "5m", "* * * *", "* * * * * *",
-        "61 * * * *", "0 0 31 2 *", "@daily", "every 5m extra", "every 1.5h",
+        "61 * * * *", "61 0 30 2 *", "@daily", "every 5m extra", "every 1.5h",
     ],
 )  # fmt: skip
 def test_parse_says_what_a_schedule_looks_like_when_the_text_is_none(text):
@@ -119,3 +119,10 @@ def test_longest_gap_is_the_widest_one_when_cron_is_irregular(text, seconds):
 def test_runs_per_month_is_that_of_an_average_month_when_projected(text, runs):
     """365.2425 days make twelve months."""
     assert schedule.runs_per_month(schedule.parse(text), now=NOON) == pytest.approx(runs, rel=0.01)
+
+
+@pytest.mark.parametrize("text", ["0 0 30 2 *", "0 0 31 4,6 *"])
+def test_parse_says_that_a_cron_expression_never_comes_due_when_no_month_has_its_day(text):
+    """Every field is right by itself, so its shape is not what to look at."""
+    with pytest.raises(ValueError, match="never comes due"):
+        schedule.parse(text)
