@@ -30,7 +30,8 @@ _EXACT = Context(prec=1000)
 # What rounds a number that has more digits than a sane one.
 _LONGEST = Context(prec=MAX_NUMBER_CHARACTERS)
 
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# Characters that no text column takes: NUL, and the surrogates that stand for bytes which are no UTF-8.
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -61,7 +62,7 @@ def text(found: Any, name: str, limit: int) -> str:
     word = found.strip()
     if len(word) > limit:
         raise BadValueError("too_long", f"{name} must have at most {limit} characters, got {len(word)}")
-    if (not word.isascii() and _UNSTORABLE.search(word)) or "\x00" in word:
+    if (not word.isascii() and UNSTORABLE.search(word)) or "\x00" in word:
         raise BadValueError("bad_text", f"{name} has characters that are no text, got {_show(word)}")
     return word
 

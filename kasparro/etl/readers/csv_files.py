@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kasparro.errors import SliceError
+from kasparro.etl import values
 from kasparro.etl.readers import BATCH_RECORDS, csv_lines
 from kasparro.etl.source import FieldMap, Source
 from kasparro.model import Checkpoint, Page, Record, Rejection
@@ -25,8 +26,6 @@ _BLOCK_BYTES = 1024 * 1024
 # Bytes after which a page ends, however few its records: what a file of very long records costs in memory.
 _PAGE_BYTES = 8 * 1024 * 1024
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# Characters that no text column takes: NUL, and the surrogates that stand for bytes which are no UTF-8.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class CsvFilesReader:
@@ -84,7 +83,7 @@ class CsvFilesReader:
             raise SliceError(f"{slice_name}: the header cannot be read: {row.message}", code="bad_header")
         if not row.cells:
             return []
-        if any(_UNSTORABLE.search(cell) for cell in row.cells):
+        if any(values.UNSTORABLE.search(cell) for cell in row.cells):
             raise SliceError(f"{slice_name}: the header is not UTF-8 text: {_show(row.cells)}", code="bad_header")
         names = [cell.strip() for cell in row.cells]
         columns: list[str] = []
