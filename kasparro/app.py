@@ -11,11 +11,9 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
 
-from kasparro import __version__, errors
+from kasparro import errors, reach
 from kasparro.clock import Clock, SystemClock
 from kasparro.config import Config
 from kasparro.etl import catalogue, fetch, pipeline, schedule, tenure
@@ -27,26 +25,18 @@ from kasparro.etl.source import Kind, Source
 from kasparro.http import app as http_app
 from kasparro.http import server
 from kasparro.model import SchedulerState, SourceInfo
-from kasparro.store import db, embedded, migrate
+from kasparro.store import db
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 # Connections. Every request thread may hold one, every run two (its own and its heartbeat's); probes need a few more.
 POOL_SIZE = 24
-# Seconds without any progress after which a run's lease is no longer renewed: more than any single wait of a healthy
-# run, of which the longest is one HTTP answer.
-STALL_SECONDS = 120.0
 # Seconds for which one thread may compute while another wants to. With Python's 5 ms a run that computes would slow
 # down every answer of Postgres by up to that, its own batches' (measured: a third less records) and requests' alike.
 _SWITCH_SECONDS = 0.0002
-# Seconds between two attempts to reach the database while the service starts.
-_RETRY_SECONDS = 0.5
 # Seconds that runs, then open responses, get to end when the service stops; together less than the 10 s of Docker.
 _RUNS_STOP_SECONDS = 3.5
 _DRAIN_SECONDS = 2.0
-# The database that the service uses in the embedded PostgreSQL.
-EMBEDDED_DATABASE = "kasparro"
 
 
 def load_sources(config: Config) -> dict[str, Source]:
@@ -91,15 +81,13 @@ class App:
                 tenure=tenure.Settings(
                     holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
                     lease_seconds=config.lease_seconds,
-                    stall_seconds=STALL_SECONDS,
+                    stall_seconds=config.stall_seconds,
                 )
             ),
         )
-        self._cluster = cluster
-        self._embedded: embedded.Embedded | None = None
+        self._reach = reach.Reach(config, list(self.sources), self.clock, cluster=cluster)
         self._scheduler: Scheduler | None = None
         self._server: server.Server | None = None
-        self._trouble: errors.KasparroError | None = errors.DatabaseUnavailableError("the service is starting")
 
     def __enter__(self) -> "App":
         return self
@@ -122,41 +110,12 @@ class App:
         return [source for name, source in self.sources.items() if name in names or (not names and source.enabled)]
 
     def open_database(self, stop: threading.Event, *, wait_seconds: float | None, migrate_first: bool) -> None:
-        """Reach the database, bring its schema up to date or make sure that it is, and open the pool.
-
-        Waits for a database that cannot be reached; for ever when `wait_seconds` is None. Raises
-        DatabaseUnavailableError when that time is over, SchemaError when the schema does not fit, StoppedError when
-        told to stop.
-        """
-
-        def attempt() -> None:
-            dsn, direct = self._addresses(stop)
-            if dsn != direct:
-                # The pool fills in the background and would not say that there is no way to its address.
-                with db.connect(dsn):
-                    pass
-            with db.connect(direct) as conn:
-                if migrate_first:
-                    self._migrate(conn)
-                migrate.require_current(conn, code_version=__version__)
-                migrate.require_partitions(conn, sources=list(self.sources))
-            self.database.open(dsn)
-            self._trouble = None
-
-        self._reach(attempt, stop, wait_seconds)
+        """Reach the database and open the pool; see reach.Reach.open."""
+        self._reach.open(self.database, stop, wait_seconds=wait_seconds, migrate_first=migrate_first)
 
     def migrate(self, stop: threading.Event, *, wait_seconds: float | None) -> list[int]:
-        """Bring the schema up to date, with the partitions of all sources; the versions applied. Opens no pool.
-
-        Waits, and raises, as `open_database` does.
-        """
-
-        def attempt() -> list[int]:
-            _, direct = self._addresses(stop)
-            with db.connect(direct) as conn:
-                return self._migrate(conn)
-
-        return self._reach(attempt, stop, wait_seconds)
+        """Bring the schema up to date; see reach.Reach.migrate. Opens no pool."""
+        return self._reach.migrate(stop, wait_seconds=wait_seconds)
 
     def serve(
         self,
@@ -204,9 +163,7 @@ class App:
         """Let go of everything that was opened."""
         self.database.close()
         self._http.close()
-        if self._embedded is not None:
-            self._embedded.close()
-            self._embedded = None
+        self._reach.close()
 
     def source_infos(self) -> dict[str, SourceInfo]:
         """What the API tells of the configured sources."""
@@ -223,48 +180,6 @@ class App:
             for name, source in self.sources.items()
         }
 
-    def _migrate(self, conn: db.Connection) -> list[int]:
-        applied = migrate.apply(conn, sources=list(self.sources))
-        logger.info("schema is current", extra={"migrations_applied": applied})
-        return applied
-
-    def _reach(self, attempt: Callable[[], T], stop: threading.Event, wait_seconds: float | None) -> T:
-        """Do `attempt` again until the database answers."""
-        began = self.clock.monotonic()
-        said = ""
-        while True:
-            try:
-                return attempt()
-            except (errors.DatabaseUnavailableError, errors.ConflictError) as ex:
-                self._trouble = ex
-                if wait_seconds is not None and self.clock.monotonic() - began > wait_seconds:
-                    raise self._gave_up(ex, wait_seconds) from ex
-                if wait_seconds is None and ex.message != said:
-                    said = ex.message
-                    logger.warning("waiting for the database", extra={"error": said})
-            if self.clock.wait(stop, _RETRY_SECONDS):
-                raise errors.StoppedError("asked to stop while waiting for the database")
-
-    def _gave_up(self, reason: errors.DatabaseError, wait_seconds: float) -> errors.DatabaseError:
-        """Why a command ends without the database, and what to do about it."""
-        names = "DATABASE_URL" if self.config.direct_dsn is None else "DATABASE_URL or KASPARRO_DIRECT_DSN"
-        advice = f"the database of {names}; start it or correct the setting"
-        if self.config.database_url is None:
-            advice = "the embedded PostgreSQL, as DATABASE_URL is not set; try again or set it"
-        advice = f"waited {wait_seconds:g} s for {advice}, or wait longer with KASPARRO_DB_WAIT_SECONDS"
-        return type(reason)(f"{advice}: {reason.message}")
-
-    def _addresses(self, stop: threading.Event) -> tuple[str, str]:
-        """The service's address of the database, and the one for migrations."""
-        if self.config.database_url is not None:
-            dsn = self.config.database_url.reveal()
-            return dsn, self.config.direct_dsn.reveal() if self.config.direct_dsn is not None else dsn
-        if self._embedded is None:
-            base: Path | None = self.config.data_dir
-            self._embedded = embedded.open(self._cluster, base_dir=base, clock=self.clock, stop=stop)
-        dsn = self._embedded.dsn(EMBEDDED_DATABASE)
-        return dsn, dsn
-
     def _open_reader(self, source: Source, get: Get) -> Reader:
         if source.kind is Kind.CSV_FILES:
             return CsvFilesReader(source)
@@ -279,7 +194,7 @@ class App:
             api_keys=self.config.api_keys,
             scheduler_state=self._scheduler_state,
             wake_scheduler=self._wake_scheduler,
-            ready=lambda: self._trouble,
+            ready=lambda: self._reach.trouble,
         )
 
     def _scheduler_state(self) -> SchedulerState:

@@ -32,7 +32,10 @@ VARIABLES: dict[str, str] = {
     "KASPARRO_CSV_GLOB": "files of the built-in source csv, e.g. /archives/**/*.csv; absent: csv is off",
     "KASPARRO_SCHEDULER": "on or off: run due sources inside `serve` (on)",
     "KASPARRO_LEASE_SECONDS": "how long a lease lasts without renewal (30)",
+    "KASPARRO_STALL_SECONDS": "after how long without a sign of life a run loses its lease (120)",
     "KASPARRO_DB_WAIT_SECONDS": "how long one-shot commands wait for Postgres (30)",
+    "KASPARRO_RAW_RETENTION_DAYS": "the scheduler prunes raw records not seen for so long, once a day; absent: never",
+    "KASPARRO_FAULTS": "failures to inject, for recovery demonstrations: see `kasparro faults`; absent: none",
 }
 # Settings of one source: KASPARRO_SOURCE_<NAME>_<one of these>.
 SOURCE_VARIABLES = ("URL", "SCHEDULE", "ENABLED", "MAX_PAGES")
@@ -91,7 +94,10 @@ class Config:
     csv_glob: str | None = None
     scheduler: bool = True
     lease_seconds: float = 30.0
+    stall_seconds: float = 120.0
     db_wait_seconds: float = 30.0
+    raw_retention_days: int | None = None
+    faults: str | None = None
     source_overrides: Mapping[str, SourceOverride] = field(factory=dict)
     unknown: tuple[str, ...] = ()
 
@@ -125,7 +131,10 @@ class Config:
             csv_glob=env.get("KASPARRO_CSV_GLOB", str, None),
             scheduler=env.get("KASPARRO_SCHEDULER", setting_values.switch, True),
             lease_seconds=env.get("KASPARRO_LEASE_SECONDS", setting_values.seconds, 30.0),
+            stall_seconds=env.get("KASPARRO_STALL_SECONDS", setting_values.seconds, 120.0),
             db_wait_seconds=env.get("KASPARRO_DB_WAIT_SECONDS", setting_values.seconds, 30.0),
+            raw_retention_days=env.get("KASPARRO_RAW_RETENTION_DAYS", setting_values.days, None),
+            faults=env.get("KASPARRO_FAULTS", str, None),
             source_overrides=env.source_overrides(),
             unknown=env.unknown(),
         )

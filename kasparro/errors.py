@@ -90,6 +90,23 @@ class FetchError(KasparroError):
     retryable = True
 
 
+class DeferredError(KasparroError):
+    """The upstream wants to be left alone for longer than a run waits; the run ends and is due again in `seconds`."""
+
+    code = "deferred"
+    retryable = True
+
+    def __init__(self, message: str, *, seconds: float, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.seconds = seconds
+
+
+class InjectedError(KasparroError):
+    """A failure that KASPARRO_FAULTS asked for."""
+
+    code = "injected"
+
+
 class SliceError(KasparroError):
     """One slice of a source (a file, a window) cannot be read; the others go on."""
 

@@ -11,6 +11,13 @@ from typing import Any
 
 from attrs import field, frozen
 
+# The slice of runs that read what a source has now; those of its schedule.
+LIVE = ""
+# What the names of slices that fill in the past begin with. They have leases and checkpoints of their own.
+BACKFILL_PREFIX = "backfill:"
+# The slice of runs that read nothing anew; they hold the source's own lease, so that no live run goes on beside them.
+REPLAY = "replay"
+
 
 class RunStatus(StrEnum):
     """What became of a run. Queued and running are live; every other status is final."""
@@ -122,7 +129,10 @@ class Checkpoint:
 
 @frozen(kw_only=True)
 class Counts:
-    """What happened to records: read = inserted + updated + unchanged + duplicate + rejected, always."""
+    """What happened to records: read = inserted + updated + unchanged + duplicate + rejected, always.
+
+    `removed` counts quotes, not records: what a replay took away because its record no longer yields it.
+    """
 
     read: int = 0
     inserted: int = 0
@@ -133,6 +143,7 @@ class Counts:
     rejected_expected: int = 0
     raw_inserted: int = 0
     future_dated: int = 0
+    removed: int = 0
 
     def plus(self, other: "Counts") -> "Counts":
         """The sum, count by count."""
@@ -146,6 +157,7 @@ class Counts:
             rejected_expected=self.rejected_expected + other.rejected_expected,
             raw_inserted=self.raw_inserted + other.raw_inserted,
             future_dated=self.future_dated + other.future_dated,
+            removed=self.removed + other.removed,
         )
 
 
@@ -186,6 +198,7 @@ class Run:
 
     id: int
     source: str
+    slice: str = LIVE
     status: RunStatus
     trigger: Trigger
     started_at: datetime

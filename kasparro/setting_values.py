@@ -46,6 +46,13 @@ def seconds(text: str) -> float:
     return seconds
 
 
+def days(text: str) -> int:
+    """A number of days."""
+    if not text.isdecimal() or not 1 <= int(text) <= 36500:
+        raise ValueError("must be a whole number of days from 1 to 36500")
+    return int(text)
+
+
 def schedule(text: str) -> str:
     """A schedule by its shape; what a cron expression says is looked at with the source."""
     if not re.fullmatch(r"every\s+\d+\s*[smhd]", text) and len(text.split()) != 5:

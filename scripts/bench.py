@@ -67,7 +67,7 @@ def load_by_hand(database: db.Database, items: list[Normalised]) -> None:
     """What the batches write, without anything that makes it safe."""
     for start in range(0, len(items), 5000):
         with database.transaction() as conn:
-            batches.stage(conn, items[start : start + 5000])
+            batches.stage(conn, items[start : start + 5000], midway=lambda: None)
             conn.execute(
                 "insert into listings (source, external_id, symbol, name, symbol_key, asset_id) "
                 "select 'csv', b.external_id, max(b.symbol), max(b.name), max(b.symbol_key), 0 from batch b "

@@ -126,7 +126,10 @@ def settings(config: Config) -> dict[str, str | None]:
         "KASPARRO_CSV_GLOB": config.csv_glob,
         "KASPARRO_SCHEDULER": _switch(on=config.scheduler),
         "KASPARRO_LEASE_SECONDS": f"{config.lease_seconds:g}",
+        "KASPARRO_STALL_SECONDS": f"{config.stall_seconds:g}",
         "KASPARRO_DB_WAIT_SECONDS": f"{config.db_wait_seconds:g}",
+        "KASPARRO_RAW_RETENTION_DAYS": _text(config.raw_retention_days),
+        "KASPARRO_FAULTS": config.faults,
     }
 
 

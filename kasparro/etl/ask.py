@@ -19,12 +19,16 @@ def asker(http: fetch.Http, job: Job) -> Get:
         if limits is None:
             raise errors.FetchError(f"{job.source.name} has no upstream to ask", code="no_upstream", retryable=False)
         job.check()
+        page = job.answers + 1
+        job.at("fetch", page=page)
         try:
             answer = http.get(url, params=params, headers=headers, validators=validators, limits=limits)
         except errors.FetchError as ex:
             job.add_traffic(Traffic(requests=1, throttled=int(ex.code == "http_429")))
             raise
         job.add_traffic(Traffic(requests=1, bytes_read=answer.bytes_read))
+        job.at("fetch", "after", page=page)
+        job.answers += 1
         return answer
 
     return get

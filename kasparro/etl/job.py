@@ -9,8 +9,12 @@ from attrs import frozen
 
 from kasparro import errors
 from kasparro.clock import Clock
+from kasparro.etl.faults import Faults, Place
 from kasparro.etl.source import Source
 from kasparro.model import Lease, Run, Traffic
+
+# Seconds between two looks at whether the lease is lost while a run waits.
+_LOOK_SECONDS = 0.2
 
 
 @frozen(kw_only=True)
@@ -35,6 +39,8 @@ class Job:
         clock: Clock,
         stop: threading.Event,
         watch: Callable[[Progress], None] | None,
+        faults: Faults,
+        accept_rejections: bool = False,
     ) -> None:
         self.run = run
         self.lease = lease
@@ -44,6 +50,10 @@ class Job:
         self.slices = 0
         self.slice_errors: list[errors.KasparroError] = []
         self.batches = 0
+        self.pages = 0
+        self.answers = 0
+        self.accept_rejections = accept_rejections
+        self._faults = faults
         self._clock = clock
         self._stop = stop
         self._watch = watch
@@ -67,6 +77,22 @@ class Job:
             self._moved_at = self._clock.monotonic()
             self.seconds[name] += self._moved_at - started
 
+    def show_life(self) -> None:
+        """Whoever waits for good reason says so, or the run counts as hung."""
+        self._moved_at = self._clock.monotonic()
+
+    def at(self, stage: str, moment: str = "before", *, page: int = 0, conn: object = None) -> bool:
+        """Let happen what is injected here. True: the record at hand is to be spoiled. See faults.Faults.hit."""
+        place = Place(
+            source=self.source.name,
+            stage=stage,
+            moment=moment,
+            run_id=self.run.id,
+            page=page,
+            batch=self.batches + 1,
+        )
+        return self._faults.hit(place, wait=self.pause, conn=conn)
+
     def check(self) -> None:
         """Raise StoppedError when told to stop, LeaseLostError when the lease is gone."""
         if self.lost.is_set():
@@ -75,8 +101,11 @@ class Job:
             raise errors.StoppedError("the process was asked to stop")
 
     def pause(self, seconds: float) -> None:
-        """Wait, unless told to stop."""
-        self._clock.wait(self._stop, seconds)
+        """Wait, unless told to stop or the lease is lost; what `check` raises ends it within a fraction of a second."""
+        deadline = self._clock.monotonic() + seconds
+        while (left := deadline - self._clock.monotonic()) > 0:
+            self._clock.wait(self._stop, min(left, _LOOK_SECONDS))
+            self.check()
         self.check()
 
     def add_traffic(self, traffic: Traffic) -> None:

@@ -37,6 +37,12 @@ def compile_source(source: Source) -> Normaliser:
     return partial(_normalise, text=text, getters=getters, expected=source.expected)
 
 
+def spoil(record: Record) -> Record:
+    """A record that no longer gives a quote, for an injected fault: it lost everything but its text."""
+    defect = Rejection(stage="read", code="not_an_object", field=None, message="spoiled by an injected fault")
+    return evolve(record, fields={}, defect=defect)
+
+
 def _normalise(
     record: Record,
     constants: Mapping[str, str],

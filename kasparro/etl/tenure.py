@@ -14,9 +14,10 @@ from attrs import evolve, frozen
 from kasparro import errors
 from kasparro.clock import Clock
 from kasparro.etl import schedule
+from kasparro.etl.faults import Faults, Place
 from kasparro.etl.job import Job
 from kasparro.etl.source import Source
-from kasparro.model import Counts, Lease, Run, RunResult, RunStatus, Traffic, Trigger
+from kasparro.model import LIVE, Counts, Lease, Run, RunResult, RunStatus, Traffic, Trigger
 from kasparro.store import leases, rejections, runs, schedules, totals
 from kasparro.store.db import Connection, Database
 
@@ -40,38 +41,52 @@ class Settings:
     stall_seconds: float
 
 
+@frozen(kw_only=True)
+class Claim:
+    """Who wants what: a run of `slice` of a source, holding the lease `key`."""
+
+    source: Source
+    key: str
+    slice: str
+    trigger: Trigger
+
+
 class Tenure:
     """Claims, keeps and ends the leases of this process."""
 
-    def __init__(self, database: Database, clock: Clock, settings: Settings) -> None:
+    def __init__(self, database: Database, clock: Clock, settings: Settings, faults: Faults) -> None:
         self._database = database
         self._clock = clock
         self._settings = settings
+        self._faults = faults
 
-    def claim(self, source: Source, trigger: Trigger, stop: threading.Event) -> tuple[Run, Lease] | None:
-        """Become the holder of `source` and start a run.
+    def claim(self, claim: Claim, stop: threading.Event) -> tuple[Run, Lease] | None:
+        """Become the holder of the lease and start a run.
 
         A lease of somebody else is waited for as long as it lasts: a dead holder's ends by itself. None when a
         scheduled run is no longer due. Raises BusyError when the lease is renewed meanwhile, StoppedError when told
         to stop.
         """
+        self._at(claim, "before", stop)
         met: datetime | None = None
         while True:
             try:
                 with self._database.transaction() as conn:
                     leases.limit_waits(conn, lease_seconds=self._settings.lease_seconds)
-                    state = leases.lock(conn, source.name)
-                    if state.seconds_left == 0:
-                        return self._start(conn, source, trigger, state)
+                    state = leases.lock(conn, claim.key)
+                    claimed = self._start(conn, claim, state) if state.seconds_left == 0 else None
+                if state.seconds_left == 0:
+                    self._at(claim, "after", stop, claimed)
+                    return claimed
             except errors.ConflictError:
                 # The holder's transaction has the row; it ends soon, one way or another.
                 wait_seconds = _LOOK_SECONDS
             else:
                 if met is not None and state.lease_until != met:
-                    raise errors.BusyError(f"{source.name}: {state.holder} is at it (run {state.run_id})")
+                    raise errors.BusyError(f"{claim.key}: {state.holder} is at it (run {state.run_id})")
                 if met is None:
                     fields = {
-                        "source": source.name,
+                        "source": claim.source.name,
                         "holder": state.holder,
                         "seconds_left": round(state.seconds_left, 1),
                     }
@@ -79,35 +94,46 @@ class Tenure:
                 met = state.lease_until
                 wait_seconds = min(state.seconds_left + 0.01, _LOOK_SECONDS)
             if self._clock.wait(stop, wait_seconds):
-                raise errors.StoppedError(f"{source.name}: asked to stop before the run began")
+                raise errors.StoppedError(f"{claim.key}: asked to stop before the run began")
 
-    def _start(
-        self, conn: Connection, source: Source, trigger: Trigger, state: leases.LeaseState
-    ) -> tuple[Run, Lease] | None:
-        for run_id, seconds in runs.close_crashed(conn, source.name, epoch=state.epoch):
-            self._note_crash(conn, source, run_id, seconds)
-        due = schedules.lock(conn, source.name)
+    def _at(self, claim: Claim, moment: str, stop: threading.Event, claimed: tuple[Run, Lease] | None = None) -> None:
+        def wait(seconds: float) -> None:
+            if self._clock.wait(stop, seconds):
+                raise errors.StoppedError(f"{claim.key}: asked to stop before the run began")
+
+        run_id = claimed[0].id if claimed is not None else None
+        place = Place(source=claim.source.name, stage="claim", moment=moment, run_id=run_id)
+        self._faults.hit(place, wait=wait)
+
+    def _start(self, conn: Connection, claim: Claim, state: leases.LeaseState) -> tuple[Run, Lease] | None:
+        name = claim.source.name
+        crash = runs.close_crashed(conn, state.run_id, epoch=state.epoch) if state.run_id is not None else None
+        if crash is not None:
+            self._note_crash(conn, crash)
+        due = schedules.lock(conn, name)
         is_due = due.next_run_at is not None and due.next_run_at <= due.now
-        if trigger is Trigger.SCHEDULE and not is_due and not schedules.is_queued(conn, source.name):
+        if claim.trigger is Trigger.SCHEDULE and not is_due and not schedules.is_queued(conn, name):
             return None
         new = runs.NewRun(
-            source=source.name,
-            trigger=trigger,
-            config_fingerprint=source.fingerprint,
+            source=name,
+            slice=claim.slice,
+            trigger=claim.trigger,
+            config_fingerprint=claim.source.fingerprint,
             epoch=state.epoch + 1,
             holder=self._settings.holder,
         )
         run = runs.start(conn, new)
-        lease = Lease(key=source.name, epoch=new.epoch, holder=new.holder, run_id=run.id)
+        lease = Lease(key=claim.key, epoch=new.epoch, holder=new.holder, run_id=run.id)
         leases.take(conn, lease, lease_seconds=self._settings.lease_seconds)
         return run, lease
 
-    def _note_crash(self, conn: Connection, source: Source, run_id: int, seconds: float) -> None:
-        logger.warning("found a crashed run", extra={"source": source.name, "crashed_run_id": run_id})
-        due = schedules.lock(conn, source.name)
+    def _note_crash(self, conn: Connection, crash: runs.Crash) -> None:
+        logger.warning("found a crashed run", extra={"source": crash.source, "crashed_run_id": crash.run_id})
         status = RunStatus.CRASHED.value
-        schedules.note_end(conn, source.name, status=status, state=evolve(due, failures=due.failures + 1))
-        totals.count_run(conn, source.name, status=status, seconds=seconds)
+        totals.count_run(conn, crash.source, status=status, seconds=crash.seconds)
+        if crash.slice == LIVE:
+            due = schedules.lock(conn, crash.source)
+            schedules.note_end(conn, crash.source, status=status, state=evolve(due, failures=due.failures + 1))
 
     @contextmanager
     def heartbeat(self, job: Job) -> Iterator[None]:
@@ -156,7 +182,8 @@ class Tenure:
             if ending.status is RunStatus.SUCCEEDED and counts.rejected > counts.rejected_expected:
                 why = rejections.describe(conn, job.source.name, job.run.id)
                 ending = evolve(ending, status=RunStatus.PARTIAL, error_code="rejections", error_message=why)
-            seconds = self._close(conn, job.source, job.lease, ending) if written is None else written
+            seconds = self._close(conn, job, ending) if written is None else written
+            job.at("finish", conn=conn)
         return RunResult(
             run_id=job.run.id,
             source=job.source.name,
@@ -168,7 +195,7 @@ class Tenure:
             error_message=ending.error_message,
         )
 
-    def abandon(self, source: Source, lease: Lease) -> None:
+    def abandon(self, job: Job) -> None:
         """Close the run of a thread that does not come back in time; its epoch ends, so it can write nothing more."""
         message = "the process had to stop before the batch was done"
         ending = runs.Ending(
@@ -176,26 +203,28 @@ class Tenure:
         )
         with self._database.transaction(timeout_seconds=1.0) as conn:
             leases.limit_waits(conn, lease_seconds=1.0)
-            leases.fence(conn, lease)
-            self._close(conn, source, lease, ending)
+            leases.fence(conn, job.lease)
+            self._close(conn, job, ending)
 
-    def _close(self, conn: Connection, source: Source, lease: Lease, ending: runs.Ending) -> float:
-        seconds = runs.finish(conn, lease, source.name, ending)
-        due = schedules.lock(conn, source.name)
-        schedules.note_end(conn, source.name, status=ending.status.value, state=_after(source, ending.status, due))
-        totals.count_run(conn, source.name, status=ending.status.value, seconds=seconds)
-        leases.release(conn, lease)
+    def _close(self, conn: Connection, job: Job, ending: runs.Ending) -> float:
+        seconds = runs.finish(conn, job.lease, job.run, ending)
+        totals.count_run(conn, job.source.name, status=ending.status.value, seconds=seconds)
+        if job.run.slice == LIVE:
+            due = schedules.lock(conn, job.source.name)
+            after = _after(job.source, ending, due)
+            schedules.note_end(conn, job.source.name, status=ending.status.value, state=after)
+        leases.release(conn, job.lease)
         return seconds
 
 
-def _after(source: Source, status: RunStatus, due: schedules.ScheduleState) -> schedules.ScheduleState:
+def _after(source: Source, ending: runs.Ending, due: schedules.ScheduleState) -> schedules.ScheduleState:
     """The schedule after a run that ended now. A retry in between leaves the grid of regular runs where it is."""
     slot = due.slot_at
     if slot is None or slot <= due.now:
         slot = schedule.next_run_at(source.schedule, previous=slot, now=due.now)
-    if status is RunStatus.INTERRUPTED:
+    if ending.status is RunStatus.INTERRUPTED:
         return evolve(due, slot_at=slot, next_run_at=due.now)
-    if status in _HEALTHY:
+    if ending.status in _HEALTHY:
         return evolve(due, slot_at=slot, next_run_at=slot, failures=0)
     failures = due.failures + 1
     retry_at = schedule.retry_at(slot, now=due.now, failures=failures)

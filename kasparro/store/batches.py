@@ -4,7 +4,7 @@ The COPY touches no shared row and waits for no lock; everything after the fence
 input writes nothing to raw_records, quotes, latest_quotes and listings: every write is preceded by an anti-join.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from attrs import frozen
@@ -25,8 +25,11 @@ class Origin:
     ceiling: datetime
 
 
-def stage(conn: Connection, items: Sequence[Normalised]) -> None:
-    """Create the temporary table `batch` and COPY the items into it, numbered in their order."""
+def stage(conn: Connection, items: Sequence[Normalised], *, midway: Callable[[], object]) -> None:
+    """Create the temporary table `batch` and COPY the items into it, numbered in their order.
+
+    `midway` is called when half of them are on their way.
+    """
     conn.execute(
         """
         create temporary table batch (
@@ -64,18 +67,26 @@ def stage(conn: Connection, items: Sequence[Normalised]) -> None:
             """
         ) as copy,
     ):
+        half = len(items) // 2
         for seq, item in enumerate(items):
+            if seq == half:
+                midway()
             copy.write_row(_row(seq, item))
 
 
-def load(conn: Connection, origin: Origin) -> Counts:
-    """Move the staged batch into the tables: listings, raw, quotes, latest, rejections. Call it behind the fence."""
+def load(conn: Connection, origin: Origin, *, around_raw: Callable[[str], object]) -> Counts:
+    """Move the staged batch into the tables: listings, raw, quotes, latest, rejections. Call it behind the fence.
+
+    `around_raw` is called with "before" and "after" the raw records are kept.
+    """
     listings.insert_staged(conn, source=origin.source)
     _settle(conn, origin)
     listings.rename_settled(conn, source=origin.source, ceiling=origin.ceiling)
+    around_raw("before")
     raw_inserted = raw.insert_staged(
         conn, source=origin.source, slice_name=origin.slice, run_id=origin.run_id, constants=origin.constants
     )
+    around_raw("after")
     _write_quotes(conn, origin)
     _move_latest(conn, origin)
     rejections.upsert_staged(conn, source=origin.source, slice_name=origin.slice, run_id=origin.run_id)

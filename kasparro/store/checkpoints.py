@@ -3,7 +3,7 @@
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from kasparro.model import Checkpoint
+from kasparro.model import BACKFILL_PREFIX, Checkpoint
 from kasparro.store import timestamps
 from kasparro.store.db import Connection
 
@@ -53,18 +53,27 @@ def advance(conn: Connection, source: str, checkpoint: Checkpoint, *, run_id: in
     )
 
 
-def summary(conn: Connection, source: str) -> dict[str, object]:
-    """Where a source stands, for its run records: the newest slices by name, bounded, and how many there are."""
+def summary(conn: Connection, source: str, slice_name: str) -> dict[str, object]:
+    """Where a run's slices stand, for its record: the newest by name, bounded, and how many there are.
+
+    A backfill reads the slice that it is called after, any other run those of what the source has now.
+    """
     query = sql.SQL(
         """
         select slice, position - 'columns', {watermark}, count(*) over ()
         from checkpoints
         where source = %(source)s
+        and {which}
         order by updated_at desc, slice
         limit 20
         """
-    ).format(watermark=timestamps.rfc3339("watermark"))
-    rows = conn.execute(query, {"source": source}).fetchall()
+    ).format(
+        watermark=timestamps.rfc3339("watermark"),
+        which=sql.SQL(
+            "slice = %(slice)s" if slice_name.startswith(BACKFILL_PREFIX) else "not starts_with(slice, %(prefix)s)"
+        ),
+    )
+    rows = conn.execute(query, {"source": source, "slice": slice_name, "prefix": BACKFILL_PREFIX}).fetchall()
     slices = {
         slice_name: {"position": position, "watermark": watermark}
         for slice_name, position, watermark, _ in sorted(rows)

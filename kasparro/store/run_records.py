@@ -18,7 +18,7 @@ COLUMNS = sql.SQL(
     json_build_object(
         'read', u.records_read, 'inserted', u.inserted, 'updated', u.updated, 'unchanged', u.unchanged,
         'duplicate', u.duplicate, 'rejected', u.rejected, 'rejected_expected', u.rejected_expected,
-        'raw_inserted', u.raw_inserted, 'future_dated', u.future_dated
+        'raw_inserted', u.raw_inserted, 'future_dated', u.future_dated, 'removed', u.removed
     ) as counts,
     u.requests, u.retries, u.throttled, u.bytes_read,
     trim_scale(round(u.throttled_seconds::numeric, 3)) as throttled_seconds,

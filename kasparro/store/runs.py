@@ -20,6 +20,7 @@ class NewRun:
     """A run about to start."""
 
     source: str
+    slice: str
     trigger: Trigger
     config_fingerprint: str
     epoch: int
@@ -28,16 +29,17 @@ class NewRun:
 
 def start(conn: Connection, new: NewRun) -> Run:
     """Start the source's queued run, or one of its own where none is queued; linked to the run that it resumes."""
-    resumed_from = _find_interrupted(conn, new.source)
+    resumed_from = _find_interrupted(conn, new.source, new.slice)
     values = {
         "source": new.source,
+        "slice": new.slice,
         "trigger": new.trigger.value,
         "code_version": __version__,
         "config_fingerprint": new.config_fingerprint,
         "epoch": new.epoch,
         "holder": new.holder,
         "resumed_from": resumed_from,
-        "checkpoint": Jsonb(checkpoints.summary(conn, new.source)),
+        "checkpoint": Jsonb(checkpoints.summary(conn, new.source, new.slice)),
     }
     row = conn.execute(
         """
@@ -47,7 +49,7 @@ def start(conn: Connection, new: NewRun) -> Run:
             code_version = %(code_version)s, config_fingerprint = %(config_fingerprint)s,
             resumed_from = %(resumed_from)s, checkpoint_before = %(checkpoint)s
         where source = %(source)s
-        and slice = ''
+        and slice = %(slice)s
         and status = 'queued'
         returning id, trigger, started_at
         """,
@@ -58,11 +60,11 @@ def start(conn: Connection, new: NewRun) -> Run:
             conn.execute(
                 """
                 insert into runs (
-                    source, trigger, status, code_version, config_fingerprint, epoch, holder, started_at,
+                    source, slice, trigger, status, code_version, config_fingerprint, epoch, holder, started_at,
                     resumed_from, checkpoint_before
                 )
                 values (
-                    %(source)s, %(trigger)s, 'running', %(code_version)s, %(config_fingerprint)s, %(epoch)s,
+                    %(source)s, %(slice)s, %(trigger)s, 'running', %(code_version)s, %(config_fingerprint)s, %(epoch)s,
                     %(holder)s, clock_timestamp(), %(resumed_from)s, %(checkpoint)s
                 )
                 returning id, trigger, started_at
@@ -74,6 +76,7 @@ def start(conn: Connection, new: NewRun) -> Run:
     return Run(
         id=id_,
         source=new.source,
+        slice=new.slice,
         status=RunStatus.RUNNING,
         trigger=Trigger(trigger),
         started_at=started_at,
@@ -97,6 +100,7 @@ def count_up(conn: Connection, run_id: int, counts: Counts, traffic: Traffic, *,
             rejected_expected = rejected_expected + %(rejected_expected)s,
             raw_inserted = raw_inserted + %(raw_inserted)s,
             future_dated = future_dated + %(future_dated)s,
+            removed = removed + %(removed)s,
             requests = requests + %(requests)s,
             retries = retries + %(retries)s,
             throttled = throttled + %(throttled)s,
@@ -110,15 +114,16 @@ def count_up(conn: Connection, run_id: int, counts: Counts, traffic: Traffic, *,
 
 @frozen(kw_only=True)
 class Ending:
-    """How a run ended. `stage_seconds` maps stage names to time spent."""
+    """How a run ended. `stage_seconds` maps stages to time spent; after `retry_seconds` a deferred run is due again."""
 
     status: RunStatus
     stage_seconds: Mapping[str, float]
     error_code: str | None = None
     error_message: str | None = None
+    retry_seconds: float | None = None
 
 
-def finish(conn: Connection, lease: Lease, source: str, ending: Ending) -> float:
+def finish(conn: Connection, lease: Lease, run: Run, ending: Ending) -> float:
     """Close a running run; how many seconds it took. Call it behind the fence."""
     (seconds,) = db.one(
         conn.execute(
@@ -140,7 +145,7 @@ def finish(conn: Connection, lease: Lease, source: str, ending: Ending) -> float
                 "run_id": lease.run_id,
                 "epoch": lease.epoch,
                 "status": ending.status.value,
-                "checkpoint": Jsonb(checkpoints.summary(conn, source)),
+                "checkpoint": Jsonb(checkpoints.summary(conn, run.source, run.slice)),
                 "stage_seconds": Jsonb({name: round(value, 3) for name, value in ending.stage_seconds.items()}),
                 "error_code": ending.error_code,
                 "error_message": _storable(ending.error_message),
@@ -148,6 +153,16 @@ def finish(conn: Connection, lease: Lease, source: str, ending: Ending) -> float
         )
     )
     return float(seconds)
+
+
+@frozen(kw_only=True)
+class Crash:
+    """A run that was found dead, and how long it lived at most."""
+
+    run_id: int
+    source: str
+    slice: str
+    seconds: float
 
 
 def find_end(conn: Connection, lease: Lease) -> float | None:
@@ -166,12 +181,16 @@ def find_end(conn: Connection, lease: Lease) -> float | None:
     return None if row is None else float(row[0])
 
 
-def close_crashed(conn: Connection, source: str, *, epoch: int) -> list[tuple[int, float]]:
-    """Close the run whose process died holding the lease at `epoch`, with its last committed position.
+def close_crashed(conn: Connection, run_id: int, *, epoch: int) -> Crash | None:
+    """Close the run whose process died holding its lease at `epoch`, with its last committed position.
 
-    Gives (run id, seconds) of what was closed: one run or none. The lease row must be locked.
+    None when it had ended by itself. The lease row must be locked.
     """
-    rows = conn.execute(
+    found = conn.execute("select source, slice from runs where id = %(id)s", {"id": run_id}).fetchone()
+    if found is None:
+        return None
+    source, slice_name = found
+    row = conn.execute(
         """
         update runs
         set
@@ -180,14 +199,14 @@ def close_crashed(conn: Connection, source: str, *, epoch: int) -> list[tuple[in
             checkpoint_after = %(checkpoint)s,
             error_code = 'crashed',
             error_message = 'the process died, or slept past its lease'
-        where source = %(source)s
+        where id = %(id)s
         and status = 'running'
         and epoch = %(epoch)s
-        returning id, extract(epoch from finished_at - started_at)::double precision
+        returning extract(epoch from finished_at - started_at)::double precision
         """,
-        {"source": source, "epoch": epoch, "checkpoint": Jsonb(checkpoints.summary(conn, source))},
-    ).fetchall()
-    return [(run_id, float(seconds)) for run_id, seconds in rows]
+        {"id": run_id, "epoch": epoch, "checkpoint": Jsonb(checkpoints.summary(conn, source, slice_name))},
+    ).fetchone()
+    return None if row is None else Crash(run_id=run_id, source=source, slice=slice_name, seconds=float(row[0]))
 
 
 def count_batches(conn: Connection, run_id: int) -> int:
@@ -203,7 +222,7 @@ def get_tallies(conn: Connection, run_id: int) -> tuple[Counts, Traffic]:
             """
             select
                 records_read, inserted, updated, unchanged, duplicate, rejected, rejected_expected, raw_inserted,
-                future_dated, requests, retries, throttled, throttled_seconds, bytes_read
+                future_dated, removed, requests, retries, throttled, throttled_seconds, bytes_read
             from runs
             where id = %(id)s
             """,
@@ -226,17 +245,18 @@ def _storable(message: str | None) -> str | None:
     return text[:_MAX_MESSAGE_CHARACTERS]
 
 
-def _find_interrupted(conn: Connection, source: str) -> int | None:
-    """The source's last finished run, if it ended before its work did."""
+def _find_interrupted(conn: Connection, source: str, slice_name: str) -> int | None:
+    """The last finished run of this kind, if it ended before its work did."""
     row: tuple[Any, ...] | None = conn.execute(
         """
         select id, status
         from runs
         where source = %(source)s
+        and slice = %(slice)s
         and status not in ('queued', 'running')
         order by id desc
         limit 1
         """,
-        {"source": source},
+        {"source": source, "slice": slice_name},
     ).fetchone()
     return row[0] if row is not None and row[1] in ("crashed", "interrupted") else None

@@ -76,6 +76,7 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
                     from runs u
                     cross join lateral (select {run_columns}) r
                     where u.source = c.source
+                    and u.slice = ''
                     order by u.id desc
                     limit 1
                 ) as last_run,
@@ -94,6 +95,7 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
                     select u.id, extract(epoch from u.finished_at - u.started_at) as seconds
                     from runs u
                     where u.source = c.source
+                    and u.slice = ''
                     -- When a crashed run really ended, nobody knows.
                     and u.status in ('succeeded', 'partial', 'failed', 'interrupted', 'deferred')
                     order by u.id desc
@@ -107,6 +109,7 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
                     count(*) as slices
                 from checkpoints p
                 where p.source = c.source
+                and not starts_with(p.slice, %(backfills)s)
             ) k
         )
         select
@@ -142,6 +145,7 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
                 "others": others,
                 "statuses": [status.value for status in model.RunStatus],
                 "duration_runs": _DURATION_RUNS,
+                "backfills": model.BACKFILL_PREFIX,
             },
         )
     )

@@ -12,12 +12,12 @@ def count_up(conn: Connection, source: str, counts: Counts, traffic: Traffic) ->
         """
         insert into source_totals as t (
             source, records_read, inserted, updated, unchanged, duplicate, rejected, rejected_expected, raw_inserted,
-            future_dated, requests, retries, throttled, throttled_seconds, bytes_read
+            future_dated, removed, requests, retries, throttled, throttled_seconds, bytes_read
         )
         values (
             %(source)s, %(read)s, %(inserted)s, %(updated)s, %(unchanged)s, %(duplicate)s, %(rejected)s,
-            %(rejected_expected)s, %(raw_inserted)s, %(future_dated)s, %(requests)s, %(retries)s, %(throttled)s,
-            %(throttled_seconds)s, %(bytes_read)s
+            %(rejected_expected)s, %(raw_inserted)s, %(future_dated)s, %(removed)s, %(requests)s, %(retries)s,
+            %(throttled)s, %(throttled_seconds)s, %(bytes_read)s
         )
         on conflict (source) do update
         set
@@ -30,6 +30,7 @@ def count_up(conn: Connection, source: str, counts: Counts, traffic: Traffic) ->
             rejected_expected = t.rejected_expected + excluded.rejected_expected,
             raw_inserted = t.raw_inserted + excluded.raw_inserted,
             future_dated = t.future_dated + excluded.future_dated,
+            removed = t.removed + excluded.removed,
             requests = t.requests + excluded.requests,
             retries = t.retries + excluded.retries,
             throttled = t.throttled + excluded.throttled,

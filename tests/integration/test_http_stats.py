@@ -152,7 +152,7 @@ def test_watermark_looks_the_same_everywhere(api: fixtures.Api, stored: str, sho
         "insert into checkpoints (source, slice, position, watermark, run_id) values ('csv', 'a', '{}', %s, 1)",
         (stored,),
     )
-    kept = checkpoints.summary(api.conn, "csv")
+    kept = checkpoints.summary(api.conn, "csv", "")
     fixtures.add_run(api.conn, "csv", checkpoint_before=Jsonb(kept), checkpoint_after=Jsonb(kept))
     entry = by_source(api)["csv"]
     assert entry["checkpoint"]["watermark"] == shown

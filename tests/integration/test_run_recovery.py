@@ -127,7 +127,7 @@ def test_batch_is_tried_again_when_it_is_the_victim_of_a_deadlock(etl):
 def test_run_fails_when_the_database_stays_away_for_longer_than_a_lease(etl, monkeypatch, refusal):
     """It is retried for that long and not for ever; the run's end says what happened."""
 
-    def refuse(conn, origin):
+    def refuse(conn, origin, **_):
         raise refusal
 
     monkeypatch.setattr(batches, "load", refuse)

@@ -8,7 +8,8 @@ from etl_fixtures import LONG, NOON, ListReader, page, record, source, wait_unti
 
 from kasparro import errors
 from kasparro.etl import tenure
-from kasparro.model import RunStatus, Trigger
+from kasparro.etl.faults import NoFaults
+from kasparro.model import LIVE, RunStatus, Trigger
 from kasparro.store import db, leases
 
 pytest_plugins = ("etl_checks",)
@@ -20,8 +21,10 @@ LEASE = 1.0
 def dead_holder(etl, seconds=LEASE):
     """A run whose process died right after it began, holding the lease for that long."""
     settings = tenure.Settings(holder="dead", lease_seconds=seconds, stall_seconds=60.0)
-    run, lease = tenure.Tenure(etl.database, etl.clock, settings).claim(source(), Trigger.CLI, threading.Event())
-    return run, lease
+    claim = tenure.Claim(source=source(), key="coinpaprika", slice=LIVE, trigger=Trigger.CLI)
+    claimed = tenure.Tenure(etl.database, etl.clock, settings, NoFaults()).claim(claim, threading.Event())
+    assert claimed is not None
+    return claimed
 
 
 class Blocked:

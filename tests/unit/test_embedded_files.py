@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kasparro.errors import KasparroError
+from kasparro.errors import ConfigError, KasparroError
 from kasparro.store import embedded_files as files
 
 AS_ROOT = os.geteuid() == 0
@@ -115,7 +115,7 @@ def test_socket_folder_is_refused_when_others_may_enter_it(tmp_path: Path, monke
 
 
 def test_programs_are_missing_when_the_extra_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message names both ways out."""
+    """It is a matter of settings, and the message names both ways out."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(KasparroError, match=r"DATABASE_URL.*kasparro\[embedded\]"):
+    with pytest.raises(ConfigError, match=r"DATABASE_URL.*kasparro\[embedded\]"):
         files.programs(files.Cluster(folder=tmp_path, account=None))

@@ -9,6 +9,7 @@ import pytest
 from kasparro.config import Config
 from kasparro.errors import LeaseLostError, StoppedError
 from kasparro.etl import catalogue
+from kasparro.etl.faults import NoFaults
 from kasparro.etl.job import Job, Progress
 from kasparro.model import Lease, Run, RunStatus, Traffic, Trigger
 
@@ -48,7 +49,7 @@ def job(clock, stop):
     run = Run(id=7, source="coingecko", status=RunStatus.RUNNING, trigger=Trigger.CLI, started_at=START)
     lease = Lease(key="coingecko", epoch=1, holder="me", run_id=7)
     source = catalogue.load_all(Config())["coingecko"]
-    return Job(run=run, lease=lease, source=source, clock=clock, stop=stop, watch=None)
+    return Job(run=run, lease=lease, source=source, clock=clock, stop=stop, watch=None, faults=NoFaults())
 
 
 def test_idle_time_counts_from_the_last_sign_of_life_when_nothing_moves(job, clock):
@@ -117,7 +118,15 @@ def test_no_traffic_is_lost_when_one_thread_reads_while_another_loads(job):
 def test_watcher_sees_the_sum_when_batches_commit(clock, stop, job):
     """Run, source, slice and how many records so far."""
     seen = []
-    watched = Job(run=job.run, lease=job.lease, source=job.source, clock=clock, stop=stop, watch=seen.append)
+    watched = Job(
+        run=job.run,
+        lease=job.lease,
+        source=job.source,
+        clock=clock,
+        stop=stop,
+        watch=seen.append,
+        faults=NoFaults(),
+    )
     watched.note_batch("a.csv", 3)
     watched.note_batch("b.csv", 4)
     assert seen[-1] == Progress(run_id=7, source="coingecko", slice="b.csv", records_read=7)

@@ -1,0 +1,153 @@
+"""Stage: one batch into the tables, with the checkpoint, in one transaction behind the fence; after a run, matching.
+
+What is written, and in which SQL, is store/batches.py. This file owns the order and the retries after bad luck.
+"""
+
+import json
+import logging
+import random
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+from attrs import frozen
+
+from kasparro import errors
+from kasparro.clock import Clock
+from kasparro.etl import identify
+from kasparro.etl.job import Job
+from kasparro.model import Checkpoint, Normalised, Page, Traffic
+from kasparro.store import batches, checkpoints, leases, listings, runs, totals
+from kasparro.store.db import Connection, Database
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# An observation further ahead of the run's start than this is future-dated: clocks differ, but not by more.
+FUTURE_TOLERANCE = timedelta(minutes=5)
+# Symbol groups that are matched in one transaction: some thousand listings.
+_MATCH_SYMBOLS = 500
+# Seconds before a batch that lost a race or its connection is tried again, doubled each time up to the maximum.
+_FIRST_WAIT_SECONDS = 0.05
+_MAX_WAIT_SECONDS = 2.0
+
+
+@frozen(kw_only=True)
+class Batch:
+    """Records of one page, normalised, that commit together."""
+
+    page: Page
+    items: Sequence[Normalised]
+    ends_page: bool
+
+
+class Committer:
+    """Writes what runs have read. One for the process; any thread may call it."""
+
+    def __init__(self, database: Database, clock: Clock, *, lease_seconds: float) -> None:
+        self._database = database
+        self._clock = clock
+        self._lease_seconds = lease_seconds
+
+    def find_checkpoint(self, job: Job, slice_name: str) -> Checkpoint:
+        """Where a slice stands."""
+
+        def find() -> Checkpoint:
+            with self._database.connection() as conn:
+                return checkpoints.find(conn, job.source.name, slice_name)
+
+        return self.retried(find, pause=job.pause)
+
+    def load(self, job: Job, batch: Batch, reached: Checkpoint | None) -> None:
+        """Commit one batch: records, counters and, where reading got to a point to resume from, the checkpoint."""
+        traffic = job.take_traffic()
+        origin = batches.Origin(
+            source=job.source.name,
+            slice=batch.page.slice,
+            run_id=job.run.id,
+            constants=json.dumps(dict(batch.page.constants)) if batch.page.constants else None,
+            ceiling=job.run.started_at + FUTURE_TOLERANCE,
+        )
+
+        def commit() -> None:
+            with self._database.transaction() as conn:
+                self._write(conn, job, origin, batch.items, traffic, reached)
+
+        try:
+            with job.stage("load"):
+                self.retried(commit, pause=job.pause)
+        except BaseException:
+            # It was asked of the upstream all the same: the run's end counts it.
+            job.add_traffic(traffic)
+            raise
+        job.at("commit", "after")
+        job.note_batch(batch.page.slice, len(batch.items))
+        logger.debug("batch committed", extra={"slice": batch.page.slice, "records": len(batch.items)})
+
+    def _write(
+        self,
+        conn: Connection,
+        job: Job,
+        origin: batches.Origin,
+        items: Sequence[Normalised],
+        traffic: Traffic,
+        reached: Checkpoint | None,
+    ) -> None:
+        leases.limit_waits(conn, lease_seconds=self._lease_seconds)
+        batches.stage(conn, items, midway=lambda: job.at("copy", conn=conn))
+        leases.fence(conn, job.lease)
+        if runs.count_batches(conn, job.run.id) > job.batches:
+            # The connection broke in an earlier attempt just when this batch had been committed.
+            return
+        job.at("load", conn=conn)
+        counts = batches.load(conn, origin, around_raw=lambda moment: job.at("raw", moment, conn=conn))
+        runs.count_up(conn, job.run.id, counts, traffic, batches=1)
+        totals.count_up(conn, job.source.name, counts, traffic)
+        job.at("load", "after", conn=conn)
+        if reached is not None:
+            job.at("checkpoint", conn=conn)
+            checkpoints.advance(conn, job.source.name, reached, run_id=job.run.id)
+            job.at("checkpoint", "after", conn=conn)
+        leases.renew(conn, job.lease, lease_seconds=self._lease_seconds)
+        job.at("commit", conn=conn)
+
+    def match(self, job: Job) -> None:
+        """Give new and renamed listings their assets, a few hundred symbol groups at a time."""
+
+        def match_some() -> int:
+            with self._database.transaction() as conn:
+                leases.limit_waits(conn, lease_seconds=self._lease_seconds)
+                listings.lock_matching(conn)
+                symbols = listings.take_symbols(conn, limit=_MATCH_SYMBOLS)
+                if symbols:
+                    job.at("identify", conn=conn)
+                    listings.write_matches(conn, identify.match(listings.list_by_symbols(conn, symbols)))
+                return len(symbols)
+
+        matched = 1
+        while matched:
+            job.check()
+            with job.stage("match"):
+                matched = self.retried(match_some, pause=job.pause)
+            if matched:
+                job.at("identify", "after")
+
+    def retried(self, attempt: Callable[[], T], *, pause: Callable[[float], None]) -> T:
+        """Do `attempt` again after a lost race or a lost connection, for as long as a lease lasts."""
+        deadline = self._clock.monotonic() + self._lease_seconds
+        wait_seconds = _FIRST_WAIT_SECONDS
+        while True:
+            try:
+                return attempt()
+            except (errors.ConflictError, errors.DatabaseUnavailableError) as ex:
+                if self._clock.monotonic() > deadline:
+                    raise
+                logger.warning("transaction tried again", extra={"code": ex.code, "error": ex.message})
+            # Half of it at random, so that two that met do not meet again.
+            pause(wait_seconds * random.uniform(0.5, 1.0))
+            wait_seconds = min(wait_seconds * 2, _MAX_WAIT_SECONDS)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait even when told to stop: what is being written is how the run ended."""
+        self._clock.wait(threading.Event(), seconds)
