@@ -91,9 +91,10 @@ def open(
     """Use the cluster `name`, starting or joining it; returns when it answers.
 
     `base_dir` holds a folder per cluster (None: the default). `settings` are postgres' own and count for who starts it.
-    Raises StoppedError when `stop` is set meanwhile, and KasparroError when there is no PostgreSQL to be had: not
-    installed, its folder cannot be used, or it did not start in time (with the last lines of its log).
+    Raises ConfigError when no PostgreSQL is installed, StoppedError when `stop` is set meanwhile, and KasparroError
+    when its folder cannot be used or it did not start in time (with the last lines of its log).
     """
+    files.installed()
     cluster = files.prepare(name, base_dir)
     plan = watch.Plan(
         cluster=cluster,

