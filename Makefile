@@ -7,10 +7,10 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo run test check lint types format lock bench clean
+.PHONY: help install demo run up down down-clean logs demo-up demo-down test check lint types format lock bench clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-9s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
 
 install: $(STAMP) ## make .venv and install everything into it, from the lock file
 
@@ -19,6 +19,24 @@ demo: $(STAMP) ## serve the stand-in upstreams' data on an embedded PostgreSQL: 
 
 run: $(STAMP) ## serve the live upstreams' data
 	@exec $(BIN)/python -m kasparro serve
+
+up: ## build the image, start it with a PostgreSQL of its own in Docker, wait until it is healthy
+	@scripts/stack up
+
+down: ## stop what make up started; the data stay
+	@scripts/stack down
+
+down-clean: ## stop it and remove its data
+	@scripts/stack down-clean
+
+logs: ## follow its logs
+	@scripts/stack logs
+
+demo-up: ## the same with stand-in upstreams, beside the data of make up
+	@COMPOSE_PROFILES=demo scripts/stack up
+
+demo-down: ## stop that, and remove its data
+	@COMPOSE_PROFILES=demo scripts/stack down-clean
 
 test: $(STAMP) ## run the whole test suite
 	@exec $(BIN)/python -m pytest
