@@ -176,6 +176,9 @@ class App:
                 freshness_seconds=source.freshness_seconds,
                 monthly_requests=source.limits.monthly_requests,
                 config_fingerprint=source.fingerprint,
+                bucket=source.bucket,
+                burst=None if source.limits.requests is None else source.limits.burst,
+                tokens_per_second=source.limits.as_limit().per_second,
             )
             for name, source in self.sources.items()
         }

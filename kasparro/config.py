@@ -38,7 +38,7 @@ VARIABLES: dict[str, str] = {
     "KASPARRO_FAULTS": "failures to inject, for recovery demonstrations: see `kasparro faults`; absent: none",
 }
 # Settings of one source: KASPARRO_SOURCE_<NAME>_<one of these>.
-SOURCE_VARIABLES = ("URL", "SCHEDULE", "ENABLED", "MAX_PAGES")
+SOURCE_VARIABLES = ("URL", "SCHEDULE", "ENABLED", "MAX_PAGES", "RATE")
 # Variables that may also be given as NAME_FILE, a path to a mounted secret.
 _FILE_SUFFIX = "_FILE"
 # Known elsewhere (the test suite), so not reported as unknown.
@@ -67,12 +67,16 @@ class Secret:
 
 @frozen(kw_only=True)
 class SourceOverride:
-    """What the environment changes about one source; None leaves the file's value, max_pages 0 lifts the limit."""
+    """What the environment changes about one source; None leaves the file's value, max_pages 0 lifts the limit.
+
+    `rate` is (requests, seconds); no requests lift that limit.
+    """
 
     url: str | None = None
     schedule: str | None = None
     enabled: bool | None = None
     max_pages: int | None = None
+    rate: tuple[int | None, float] | None = None
 
 
 @frozen(kw_only=True)
@@ -218,6 +222,7 @@ class _Reader:
         parsers: dict[str, Callable[[str], Any]] = {
             "URL": setting_values.url, "SCHEDULE": setting_values.schedule,
             "ENABLED": setting_values.switch, "MAX_PAGES": setting_values.pages,
+            "RATE": setting_values.rate,
         }  # fmt: skip
         for name in sorted(self._environ):
             match = _SOURCE.match(name)

@@ -84,10 +84,23 @@ class SchemaError(KasparroError):
 
 
 class FetchError(KasparroError):
-    """An upstream gave no usable answer."""
+    """An upstream gave no usable answer: none at all, or one of `status`, maybe with the wish to be left alone."""
 
     code = "fetch"
     retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retryable: bool | None = None,
+        status: int | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code, retryable=retryable)
+        self.status = status
+        self.retry_after_seconds = retry_after_seconds
 
 
 class DeferredError(KasparroError):

@@ -4,7 +4,7 @@ Nothing here does anything: the rules live in the stages and in the schema; thes
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -183,6 +183,17 @@ class Traffic:
 
 
 @frozen(kw_only=True)
+class BucketState:
+    """What is left of a request budget: `tokens` as of `refilled_at`, and what was used in `month` (its first day)."""
+
+    tokens: float
+    refilled_at: datetime
+    blocked_until: datetime | None = None
+    month: date | None = None
+    month_used: int = 0
+
+
+@frozen(kw_only=True)
 class Lease:
     """The right to write for `key`, proven to Postgres by `epoch` in every batch."""
 
@@ -248,7 +259,8 @@ class SourceInfo:
     """What the API needs to know of a configured source.
 
     `interval_seconds` is the longest gap between two scheduled runs; `freshness_seconds` the age of the newest data
-    above which the source counts as stale (None: data age does not count, as for an archive).
+    above which the source counts as stale (None: data age does not count, as for an archive). Its `bucket` holds up to
+    `burst` tokens (None: no limit) and gets `tokens_per_second`.
     """
 
     name: str
@@ -257,6 +269,9 @@ class SourceInfo:
     freshness_seconds: float | None
     monthly_requests: int | None
     config_fingerprint: str
+    bucket: str = ""
+    burst: int | None = None
+    tokens_per_second: float = 0.0
 
 
 @frozen(kw_only=True)

@@ -46,6 +46,16 @@ def seconds(text: str) -> float:
     return seconds
 
 
+def rate(text: str) -> tuple[int | None, float]:
+    """At most so many requests in so many seconds; None for no limit."""
+    if text == "off":
+        return None, 60.0
+    found = re.fullmatch(r"(\d{1,6})\s*/\s*(\d{1,5})\s*s", text)
+    if found is None or int(found[1]) < 2 or not 1 <= int(found[2]) <= 86400:
+        raise ValueError("must be off, or requests and seconds such as 30/60s, from 2 requests and 1 second")
+    return int(found[1]), float(found[2])
+
+
 def days(text: str) -> int:
     """A number of days."""
     if not text.isdecimal() or not 1 <= int(text) <= 36500:

@@ -64,7 +64,9 @@ def _pointed_at(upstream: UpstreamServer, archive_folder: Path, config: Config) 
     overrides = dict(config.source_overrides)
     for name, url in urls.items():
         given = overrides.get(name, SourceOverride())
-        overrides[name] = evolve(given, url=url, schedule=given.schedule or _SCHEDULE, enabled=True)
+        # A stand-in has no limit, and whoever tries the demo starts it often.
+        rate = given.rate or (None, 60.0) if url is not None else None
+        overrides[name] = evolve(given, url=url, schedule=given.schedule or _SCHEDULE, enabled=True, rate=rate)
     return evolve(
         config,
         csv_glob=str(archive_folder / "*.csv"),

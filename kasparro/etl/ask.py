@@ -1,34 +1,184 @@
-"""How does a run ask its upstream? Within its source's limits, and every request counted for the run."""
+"""How does a run ask its upstream? Within its budget, again where that helps, and every request counted for the run.
 
+The bucket says when, retry.py whether again. Waits can be interrupted, and each attempt is one log line.
+"""
+
+import logging
+import random
 from collections.abc import Mapping
+from typing import Protocol
+
+from attrs import evolve
 
 from kasparro import errors
-from kasparro.etl import fetch
+from kasparro.etl import fetch, retry
+from kasparro.etl.bucket import Decision
 from kasparro.etl.job import Job
 from kasparro.etl.readers.json_api import Get
 from kasparro.model import Traffic
 
+logger = logging.getLogger(__name__)
 
-def asker(http: fetch.Http, job: Job) -> Get:
-    """The function that the job's reader asks with. It raises FetchError, and StoppedError when the job is to stop."""
-    limits = fetch.limits_of(job.source) if job.source.http is not None else None
+# Redirects of one request that are followed, all on its own host: a canonical address is one away, a loop is not.
+_MAX_REDIRECTS = 3
+# Seconds. Between two signs of life while waiting; far below any stall limit.
+_LIFE_SECONDS = 0.4
+# Answers that are about the key.
+_ABOUT_KEYS = frozenset({401, 402, 403})
+# CoinGecko's codes for a key of one plan on the host of the other, and for a missing key; they come with 400 too.
+# https://docs.coingecko.com/docs/errors-and-rate-limits
+_KEY_CODES = ("10002", "10005", "10010", "10011")
+
+
+class Purse(Protocol):
+    """The source's bucket."""
+
+    def spend(self) -> Decision:
+        """Pay for one request, or hear how long to wait."""
+
+    def block(self, seconds: float) -> None:
+        """Let nobody ask for so long."""
+
+    def correct(self, *, remaining: int, reset_seconds: float | None) -> None:
+        """Take over what the upstream says is left."""
+
+
+def asker(http: fetch.Http, job: Job, purse: Purse) -> Get:
+    """The function that the job's reader asks with.
+
+    It raises FetchError, DeferredError when the upstream wants a longer pause than a run may wait, and what Job.check
+    raises when the job is to stop.
+    """
+    if job.source.http is None:
+
+        def refuse(*_: object) -> fetch.Answer:
+            raise errors.FetchError(f"{job.source.name} has no upstream to ask", code="no_upstream", retryable=False)
+
+        return refuse
+    return _Asker(http, job, purse).get
+
+
+class _Asker:
+    """The requests of one run, and what they have used of its budget."""
+
+    def __init__(self, http: fetch.Http, job: Job, purse: Purse) -> None:
+        self._http = http
+        self._job = job
+        self._purse = purse
+        self._limits = fetch.limits_of(job.source)
+        self._policy = retry.Policy() if job.source.http is None else job.source.http.retry_policy
+        self._spent = retry.Spent()
 
     def get(
-        url: str, params: Mapping[str, str], headers: Mapping[str, str], validators: Mapping[str, str]
+        self, url: str, params: Mapping[str, str], headers: Mapping[str, str], validators: Mapping[str, str]
     ) -> fetch.Answer:
-        if limits is None:
-            raise errors.FetchError(f"{job.source.name} has no upstream to ask", code="no_upstream", retryable=False)
+        """One answer, after as many attempts as it takes and the budget allows."""
+        request = fetch.Request(url=url, params=params, headers=headers, validators=validators)
+        attempt = redirects = 0
+        while True:
+            waited_seconds = self._wait_for_token()
+            attempt += 1
+            try:
+                answer = self._ask(request)
+            except errors.FetchError as ex:
+                self._wait_after(ex, request, attempt=attempt)
+                continue
+            fields = {"attempt": attempt, "status": answer.status, "waited_seconds": round(waited_seconds, 3)}
+            logger.info("request answered", extra=fields | {"bytes": answer.bytes_read})
+            if answer.rate_remaining is not None:
+                self._purse.correct(remaining=answer.rate_remaining, reset_seconds=answer.rate_reset_seconds)
+            if answer.redirect_to is None:
+                self._job.answers += 1
+                return answer
+            redirects += 1
+            if redirects > _MAX_REDIRECTS:
+                raise errors.FetchError(
+                    f"{url} redirected more than {_MAX_REDIRECTS} times", code="redirects", retryable=False
+                )
+            request = evolve(request, url=answer.redirect_to, params={})
+
+    def _ask(self, request: fetch.Request) -> fetch.Answer:
+        """One attempt, counted whatever comes of it."""
+        job, page = self._job, self._job.answers + 1
         job.check()
-        page = job.answers + 1
-        job.at("fetch", page=page)
         try:
-            answer = http.get(url, params=params, headers=headers, validators=validators, limits=limits)
+            job.at("fetch", page=page)
+            answer = self._http.get(request, limits=self._limits)
+            job.at("fetch", "after", page=page)
         except errors.FetchError as ex:
-            job.add_traffic(Traffic(requests=1, throttled=int(ex.code == "http_429")))
+            job.add_traffic(Traffic(requests=1, throttled=int(ex.status == 429)))
             raise
+        finally:
+            job.show_life()
         job.add_traffic(Traffic(requests=1, bytes_read=answer.bytes_read))
-        job.at("fetch", "after", page=page)
-        job.answers += 1
         return answer
 
-    return get
+    def _wait_for_token(self) -> float:
+        """Pay for one request; how long that took. Raises DeferredError where it would take too long."""
+        waited_seconds = 0.0
+        while (decision := self._purse.spend()).wait_seconds > 0:
+            left_seconds = self._policy.max_seconds - (self._spent.seconds if decision.reason == "blocked" else 0.0)
+            if decision.wait_seconds > left_seconds:
+                raise self._deferred(decision.wait_seconds, _REASONS[decision.reason])
+            if decision.reason == "blocked":
+                self._spent = evolve(self._spent, seconds=self._spent.seconds + decision.wait_seconds)
+            self._wait(decision.wait_seconds)
+            waited_seconds += decision.wait_seconds
+        if waited_seconds:
+            self._job.add_traffic(Traffic(throttled_seconds=waited_seconds))
+        return waited_seconds
+
+    def _wait_after(self, failure: errors.FetchError, request: fetch.Request, *, attempt: int) -> None:
+        """Wait before the next attempt, or raise: the failure itself, with advice, or DeferredError."""
+        next_step = retry.decide(failure, attempt=attempt, spent=self._spent, policy=self._policy, draw=random.uniform)
+        wait_seconds = next_step.wait_seconds if isinstance(next_step, retry.Retry) else None
+        fields = {"attempt": attempt, "status": failure.status, "wait_seconds": wait_seconds, "code": failure.code}
+        logger.warning("request failed", extra=fields | {"error": failure.message})
+        wish_seconds = failure.retry_after_seconds
+        if wish_seconds is None and failure.status == 429:
+            wish_seconds = wait_seconds
+        if wish_seconds is not None:
+            self._purse.block(wish_seconds)
+        if isinstance(next_step, retry.Defer):
+            raise self._deferred(next_step.seconds, "the upstream asks for it") from failure
+        if wait_seconds is None:
+            raise self._advised(failure, request) from failure
+        self._spent = self._spent.plus(seconds=wait_seconds)
+        throttled_seconds = wait_seconds if wish_seconds is not None else 0.0
+        self._job.add_traffic(Traffic(retries=1, throttled_seconds=throttled_seconds))
+        self._wait(wait_seconds)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait in bits, each a sign of life: a run that waits for good reason is not hung."""
+        left_seconds = seconds
+        while left_seconds > 0:
+            self._job.pause(min(left_seconds, _LIFE_SECONDS))
+            self._job.show_life()
+            left_seconds -= _LIFE_SECONDS
+
+    def _deferred(self, seconds: float, why: str) -> errors.DeferredError:
+        return errors.DeferredError(
+            f"{self._job.source.name}: to be asked again in {seconds:.0f} s ({why})", seconds=seconds
+        )
+
+    def _advised(self, failure: errors.FetchError, request: fetch.Request) -> errors.FetchError:
+        """The failure, and which variable holds the key where it is about that."""
+        auth = self._job.source.auth
+        about_keys = failure.status in _ABOUT_KEYS or (
+            failure.status == 400 and any(code in failure.message for code in _KEY_CODES)
+        )
+        if auth is None or not about_keys:
+            return failure
+        advice = f"check the key in {auth.key}" if request.headers else f"no key was sent: set {auth.key}"
+        if auth.plan is not None:
+            advice += f", and {auth.plan} if the key belongs to another plan"
+        return errors.FetchError(
+            f"{failure.message} - {advice}", code=failure.code, retryable=False, status=failure.status
+        )
+
+
+_REASONS = {
+    "blocked": "the upstream asked for it earlier",
+    "month": "this month's budget of requests is used up",
+    "rate": "the budget of requests comes back slowly",
+}

@@ -3,6 +3,7 @@
 The built-in sources are files like anyone's own. A file of the same name in the operator's folder replaces one.
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from attrs import asdict, evolve, frozen
@@ -11,7 +12,7 @@ from kasparro import errors
 from kasparro.config import Config, Secret, SourceOverride
 from kasparro.etl import schedule as schedules
 from kasparro.etl import source_file
-from kasparro.etl.source import Auth, Source
+from kasparro.etl.source import Auth, Limits, Source
 
 NO_SUCH_SOURCE = "there is no source"
 BUILT_IN_FOLDER = Path(__file__).parent / "sources"
@@ -47,6 +48,7 @@ def load_all(config: Config) -> dict[str, Source]:
                 endpoint(effective[name], config)
         except errors.ConfigError as ex:
             problems += ex.problems
+    problems += _unequal_limits(effective)
     if problems:
         raise errors.ConfigError(problems)
     return effective
@@ -54,6 +56,7 @@ def load_all(config: Config) -> dict[str, Source]:
 
 def override(source: Source, config: Config) -> Source:
     """The source as the environment changes it. Raises ConfigError that names the variable."""
+    source = evolve(source, limits=_limits_of_key(source, config))
     change = config.source_overrides.get(source.name)
     prefix = f"KASPARRO_SOURCE_{source.name.upper()}_"
     if source.files is not None:
@@ -74,6 +77,12 @@ def override(source: Source, config: Config) -> Source:
         if source.http is None:
             raise errors.ConfigError([f"{prefix}URL: {source.name} is read from files, not from an address"])
         source = evolve(source, http=evolve(source.http, url=change.url), auth=_same_host(source.auth))
+    if change.rate is not None:
+        if source.http is None:
+            raise errors.ConfigError([f"{prefix}RATE: {source.name} is read from files, nobody is asked"])
+        requests, seconds = change.rate
+        burst = 1 if requests is None else requests // 2
+        source = evolve(source, limits=evolve(source.limits, requests=requests, seconds=seconds, burst=burst))
     if change.max_pages is not None:
         if source.paging is None:
             raise errors.ConfigError([f"{prefix}MAX_PAGES: {source.name} has no pages"])
@@ -123,6 +132,25 @@ def requests_per_month(source: Source, runs_per_month: float) -> float:
         return 0.0
     pages = 1 if source.paging is None else source.paging.max_pages or source.paging.usual_pages
     return runs_per_month * pages
+
+
+def _unequal_limits(sources: Mapping[str, Source]) -> Iterator[str]:
+    """Sources that share a bucket and do not agree on what it holds."""
+    first: dict[str, Source] = {}
+    for source in sources.values():
+        known = first.setdefault(source.bucket, source)
+        if known.limits.as_limit() != source.limits.as_limit():
+            yield f"{source.name}: limits: must be those of {known.name}, which has the same bucket {source.bucket!r}"
+
+
+def _limits_of_key(source: Source, config: Config) -> Limits:
+    """What the key and its plan allow, where they say so; else the source's own limits."""
+    auth = source.auth
+    if auth is None or auth.key not in config.upstream_keys:
+        return source.limits
+    plan = auth.plans.get(config.upstream_plans.get(auth.plan or "", auth.default_plan or ""))
+    found = (plan.limits if plan is not None else None) or auth.limits or source.limits
+    return found if found.bucket else evolve(found, bucket=source.limits.bucket)
 
 
 def _variables(name: str, change: SourceOverride) -> list[str]:

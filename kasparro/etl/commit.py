@@ -133,6 +133,10 @@ class Committer:
             if matched:
                 job.at("identify", "after")
 
+    def limit_waits(self, conn: Connection) -> None:
+        """Let this transaction neither wait nor idle for longer than a lease lasts."""
+        leases.limit_waits(conn, lease_seconds=self._lease_seconds)
+
     def retried(self, attempt: Callable[[], T], *, pause: Callable[[float], None]) -> T:
         """Do `attempt` again after a lost race or a lost connection, for as long as a lease lasts."""
         deadline = self._clock.monotonic() + self._lease_seconds

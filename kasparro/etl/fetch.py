@@ -1,14 +1,17 @@
 """Stage: one HTTP GET, with limits on time and size. The only file that speaks HTTP to upstreams.
 
-It tries once and says what happened; whoever calls decides about trying again. A redirect is never followed, so
-that a key cannot travel to another host.
+It tries once and says what happened; whoever calls decides about trying again. A redirect to another host is refused,
+so that a key cannot travel there; one on the same host is handed back.
 """
 
+import re
 from collections.abc import Mapping
-from urllib.parse import urlencode
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kasparro import __version__
 from kasparro.clock import Clock
@@ -23,8 +26,15 @@ _ALWAYS_SENT = {
 }
 # Bytes read at a time: small enough that the size and time limits bite soon, large enough to cost nothing.
 _CHUNK_BYTES = 64 * 1024
-# Answers that may be different the next time.
-_RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
+# Answers that may be different the next time, besides all that begin with a 5.
+_RETRYABLE = frozenset({408, 425, 429})
+# Seconds. A longer wish is cut to this: it may be a slip, and next week's answer will tell.
+_MAX_RETRY_AFTER_SECONDS = 7 * 86400.0
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# A reset time above this is a moment in Unix time, one below a number of seconds: 31 years are no rate limit's window.
+_EPOCH_FROM = 1e9
+# The draft IETF header in one field: "default";r=50;t=30 (draft-ietf-httpapi-ratelimit-headers).
+_RATE_LIMIT = re.compile(r";\s*r=(\d{1,12})\s*(?:;\s*t=(\d{1,12}))?")
 # What the operator can do about an answer that will stay the same.
 _ADVICE = {
     401: "a key is required or wrong",
@@ -59,13 +69,31 @@ def limits_of(source: Source) -> Limits:
 
 
 @frozen(kw_only=True)
+class Request:
+    """One question: `headers` carry the key, `validators` those of the answer before."""
+
+    url: str
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+    validators: Mapping[str, str]
+
+
+@frozen(kw_only=True)
 class Answer:
-    """A usable answer. `validators` go back with the next request; `not_modified` means 304 and no text."""
+    """A usable answer. `validators` go back with the next request; `not_modified` means 304 and no text.
+
+    `redirect_to` is another address of the same host, to be asked instead. `rate_remaining` requests are left until
+    `rate_reset_seconds` from now, where the upstream says so.
+    """
 
     text: str
     validators: Mapping[str, str]
     not_modified: bool
     bytes_read: int
+    status: int = 200
+    redirect_to: str | None = None
+    rate_remaining: int | None = None
+    rate_reset_seconds: float | None = None
 
 
 class Http:
@@ -79,31 +107,37 @@ class Http:
         """Close idle connections."""
         self._pool.clear()
 
-    def get(
-        self,
-        url: str,
-        *,
-        params: Mapping[str, str],
-        headers: Mapping[str, str],
-        validators: Mapping[str, str],
-        limits: Limits,
-    ) -> Answer:
-        """GET `url`. Raises FetchError, with a code and whether trying again can help."""
-        address = f"{url}?{urlencode(params)}" if params else url
+    def get(self, request: Request, *, limits: Limits) -> Answer:
+        """GET it. Raises FetchError, with a code and whether trying again can help."""
+        url = request.url
+        address = f"{url}?{urlencode(request.params)}" if request.params else url
         try:
-            response, body = self._ask(address, {**_ALWAYS_SENT, **headers, **_conditions(validators)}, limits)
+            sent = {**_ALWAYS_SENT, **request.headers, **_conditions(request.validators)}
+            response, body = self._ask(address, sent, limits)
         except urllib3.exceptions.HTTPError as ex:
             raise _transport_error(url, ex) from ex
         except ValueError:
             # Without its cause, which would show the header's value.
             raise FetchError(f"{url}: the key cannot be sent in a header", code="bad_key", retryable=False) from None
-        if response.status == 304:
-            return Answer(text="", validators=validators, not_modified=True, bytes_read=0)
-        if response.status != 200:
-            raise _status_error(url, response.status, _without(headers, body))
-        return Answer(
-            text=_decode(url, body), validators=_validators(response), not_modified=False, bytes_read=len(body)
+        now = self._clock.now()
+        remaining, reset_seconds = _rate_limit(response.headers, now)
+        answer = Answer(
+            text="",
+            validators=request.validators,
+            not_modified=response.status == 304,
+            bytes_read=0,
+            status=response.status,
+            rate_remaining=remaining,
+            rate_reset_seconds=reset_seconds,
         )
+        if response.status == 304:
+            return answer
+        if response.status in _REDIRECTS:
+            return evolve(answer, redirect_to=_same_host(address, url, response.headers.get("Location")))
+        if response.status != 200:
+            raise _status_error(url, response, _without(request.headers, body), now)
+        validators = _validators(response)
+        return evolve(answer, text=_decode(url, body), validators=validators, bytes_read=len(body))
 
     def _ask(self, address: str, headers: Mapping[str, str], limits: Limits) -> tuple[urllib3.BaseHTTPResponse, bytes]:
         deadline = self._clock.monotonic() + limits.total_seconds
@@ -159,13 +193,70 @@ def _decode(url: str, body: bytes) -> str:
         raise FetchError(f"{url}: the answer is not UTF-8", code="bad_answer") from ex
 
 
-def _status_error(url: str, status: int, body: bytes) -> FetchError:
+def _same_host(address: str, url: str, location: str | None) -> str:
+    """Where a redirect leads, if that is on the same host; the address of the message is without its parameters."""
+    try:
+        target = urljoin(address, location or "")
+        here, there = urlsplit(address), urlsplit(target)
+        same = (here.scheme, here.hostname, here.port) == (there.scheme, there.hostname, there.port)
+    except ValueError:
+        same, there = False, urlsplit("")
+    if not location or not same:
+        elsewhere = f"{there.scheme}://{there.hostname}" if location and there.hostname else "nowhere"
+        message = f"{url} redirects to {elsewhere}: not followed, for a key belongs to its host; set that one if right"
+        raise FetchError(message, code="redirect_refused", retryable=False)
+    return target
+
+
+def _rate_limit(headers: Mapping[str, str], now: datetime) -> tuple[int | None, float | None]:
+    """How many requests are left, and in how many seconds there are more, where the upstream says so."""
+    found = _RATE_LIMIT.search(headers.get("RateLimit", ""))
+    remaining, reset = (found[1], found[2]) if found else (None, None)
+    for prefix in ("RateLimit", "X-RateLimit"):
+        remaining = remaining or headers.get(f"{prefix}-Remaining")
+        reset = reset or headers.get(f"{prefix}-Reset")
+    if remaining is None or not re.fullmatch(r"\d{1,12}", remaining.strip(), re.ASCII):
+        return None, None
+    if reset is None or not re.fullmatch(r"\d{1,15}(\.\d{1,6})?", reset.strip(), re.ASCII):
+        return int(remaining), None
+    seconds = float(reset)
+    if seconds > _EPOCH_FROM:
+        seconds = seconds / (1000 if seconds > _EPOCH_FROM * 1000 else 1) - now.timestamp()
+    return int(remaining), max(seconds, 0.0)
+
+
+def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Retry-After in seconds (RFC 9110, 10.2.3). A date is compared with the answer's own, whatever our clock says."""
+    text = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"\d{1,12}(\.\d{1,6})?", text, re.ASCII):
+        seconds = float(text)
+    elif (moment := _http_date(text)) is not None:
+        seconds = (moment - (_http_date(headers.get("Date", "")) or now)).total_seconds()
+    else:
+        return None
+    return min(max(seconds, 0.0), _MAX_RETRY_AFTER_SECONDS)
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _status_error(url: str, response: urllib3.BaseHTTPResponse, body: bytes, now: datetime) -> FetchError:
+    status = response.status
     said = " ".join(body[: _QUOTE_CHARACTERS * 4].decode("utf-8", "replace").split())[:_QUOTE_CHARACTERS]
     advice = f" ({_ADVICE[status]})" if status in _ADVICE else ""
-    if 300 <= status < 400:
-        advice = " (redirects are not followed: give the address it points to)"
     message = f"{url} answered {status}{advice}"
-    return FetchError(f"{message}: {said}" if said else message, code=f"http_{status}", retryable=status in _RETRYABLE)
+    return FetchError(
+        f"{message}: {said}" if said else message,
+        code=f"http_{status}",
+        retryable=status in _RETRYABLE or 500 <= status < 600,
+        status=status,
+        retry_after_seconds=_retry_after(response.headers, now),
+    )
 
 
 def _transport_error(url: str, ex: urllib3.exceptions.HTTPError) -> FetchError:

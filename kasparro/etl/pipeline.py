@@ -16,6 +16,7 @@ from kasparro.etl import ahead, ask, checkpoint, fetch, normalise, tenure
 from kasparro.etl.commit import Batch, Committer
 from kasparro.etl.faults import Faults, NoFaults
 from kasparro.etl.job import Job, Progress
+from kasparro.etl.purse import Purse
 from kasparro.etl.readers import BATCH_RECORDS, Reader
 from kasparro.etl.readers.json_api import Get
 from kasparro.etl.source import Order, Source
@@ -168,7 +169,8 @@ class Pipeline:
         return _ending(job, RunStatus.PARTIAL if len(job.slice_errors) < job.slices else RunStatus.FAILED, error)
 
     def _ingest(self, job: Job, open_reader: OpenReader) -> None:
-        reader = open_reader(job.source, ask.asker(self._http, job))
+        purse = Purse(self._database, self.committer, job)
+        reader = open_reader(job.source, ask.asker(self._http, job, purse))
         normaliser = normalise.compile_source(job.source)
         for slice_name in reader.slices():
             job.slices += 1

@@ -13,8 +13,10 @@ from cronsim import CronSim, CronSimError
 _EVERY = re.compile(r"^every\s+(\d{1,6})\s*([smhd])$")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-# Seconds. The first retry of a failed run; it doubles with every further failure up to the source's own interval.
+# Seconds. The first retry of a failed run; it doubles with every further failure.
 FIRST_RETRY_SECONDS = 30.0
+# Seconds. A source that keeps failing is tried at least this often: an hour of missing data is what an operator bears.
+MAX_RETRY_SECONDS = 3600.0
 # Gaps of a cron expression that are looked at for its longest one: a week of hourly runs, or two years of monthly ones.
 _CRON_SAMPLE = 24
 # Seconds in a month of the Gregorian calendar's average year (365.2425 days), for projected calls.
@@ -76,10 +78,18 @@ def next_run_at(schedule: Schedule, *, previous: datetime | None, now: datetime)
     return previous.astimezone(UTC) + timedelta(seconds=schedule.interval_seconds) * (missed + 1)
 
 
-def retry_at(regular: datetime, *, now: datetime, failures: int) -> datetime:
-    """When to try again after `failures` failed runs in a row: soon, then ever later, never after the regular time."""
+def retry_at(schedule: Schedule, regular: datetime, *, now: datetime, failures: int) -> datetime:
+    """When to try again after `failures` failed runs in a row.
+
+    Soon, then ever later: at first before the `regular` time, then beyond it, so that what stays broken is asked ever
+    more rarely; but it is asked, at least every MAX_RETRY_SECONDS or interval.
+    """
+    now = now.astimezone(UTC)
     seconds = FIRST_RETRY_SECONDS * 2.0 ** min(max(failures - 1, 0), 30)
-    return min(regular, now.astimezone(UTC) + timedelta(seconds=seconds))
+    interval_seconds = longest_gap_seconds(schedule, now=now)
+    if seconds <= interval_seconds:
+        return min(regular, now + timedelta(seconds=seconds))
+    return now + timedelta(seconds=min(seconds, max(interval_seconds, MAX_RETRY_SECONDS)))
 
 
 def longest_gap_seconds(schedule: Schedule, *, now: datetime) -> float:

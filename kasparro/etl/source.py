@@ -11,7 +11,9 @@ from enum import StrEnum
 
 from attrs import asdict, field, frozen
 
+from kasparro.etl import retry
 from kasparro.etl import schedule as schedules
+from kasparro.etl.bucket import Limit
 
 # Every quote field that a map may fill, and how its value is read unless the map says otherwise.
 FIELD_TYPES = {
@@ -53,18 +55,40 @@ class FieldMap:
 
 
 @frozen(kw_only=True)
+class Limits:
+    """What the upstream allows: at most `requests` in any window of `seconds`, `burst` of them at once.
+
+    `monthly_requests` is the budget of a calendar month. Sources that name the same `bucket` share one budget.
+    """
+
+    bucket: str = ""
+    requests: int | None = None
+    seconds: float = 60.0
+    burst: int = 1
+    monthly_requests: int | None = None
+
+    def as_limit(self) -> Limit:
+        """What the bucket goes by."""
+        return Limit(
+            requests=self.requests, seconds=self.seconds, burst=self.burst, monthly_requests=self.monthly_requests
+        )
+
+
+@frozen(kw_only=True)
 class Plan:
-    """What a key's plan changes: the header that carries the key, and the host it belongs to."""
+    """What a key's plan changes: the header that carries the key, the host it belongs to, and what it allows."""
 
     header: str
     url: str | None = None
+    limits: Limits | None = None
 
 
 @frozen(kw_only=True)
 class Auth:
     """How a key travels, in `header`, to `url` where that differs; without a key nothing is sent.
 
-    `key` and `plan` name environment variables. With `plans`, the plan's header and url count instead.
+    `key` and `plan` name environment variables. With `plans`, the plan's header and url count instead. `limits` go
+    before the source's own where a key is used.
     """
 
     key: str
@@ -72,6 +96,7 @@ class Auth:
     url: str | None = None
     plan: str | None = None
     default_plan: str | None = None
+    limits: Limits | None = None
     plans: Mapping[str, Plan] = field(factory=dict)
 
 
@@ -95,7 +120,10 @@ class Paging:
 
 @frozen(kw_only=True)
 class Http:
-    """Where an API answers. `records` is the dotted path of the list in the answer; '' is the answer itself."""
+    """Where an API answers. `records` is the dotted path of the list in the answer; '' is the answer itself.
+
+    The timeouts are of one attempt; a run tries again `max_retries` times in all, waiting `max_retry_seconds` at most.
+    """
 
     url: str
     path: str
@@ -105,6 +133,13 @@ class Http:
     read_timeout_seconds: float = 30.0
     total_timeout_seconds: float = 60.0
     max_bytes: int = 32 * 1024 * 1024
+    max_retries: int = 6
+    max_retry_seconds: float = 120.0
+
+    @property
+    def retry_policy(self) -> retry.Policy:
+        """How often and how long a run tries again."""
+        return retry.Policy(max_retries=self.max_retries, max_seconds=self.max_retry_seconds)
 
 
 @frozen(kw_only=True)
@@ -113,13 +148,6 @@ class Files:
 
     glob: str = ""
     max_record_bytes: int = 1024 * 1024
-
-
-@frozen(kw_only=True)
-class Limits:
-    """What the upstream allows. `monthly_requests` is the budget that `kasparro sources check` compares with."""
-
-    monthly_requests: int | None = None
 
 
 @frozen(kw_only=True)
@@ -139,6 +167,11 @@ class Source:
     files: Files | None = None
     limits: Limits = Limits()
     fields: Mapping[str, FieldMap]
+
+    @property
+    def bucket(self) -> str:
+        """The name of the budget that its requests are paid from."""
+        return self.limits.bucket or self.name
 
     @property
     def fingerprint(self) -> str:

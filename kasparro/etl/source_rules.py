@@ -18,7 +18,7 @@ REQUIRED_FIELDS = ("external_id", "symbol", "name", "observed_at", "price_usd")
 REJECTION_CODES = frozenset({
     "external_id_missing", "symbol_missing", "name_missing", "observed_at_missing", "price_missing",
     "price_not_positive", "not_a_number", "not_an_integer", "not_a_time", "not_text", "bad_text", "too_long",
-    "out_of_range", "not_an_object", "ragged_row", "undecodable",
+    "out_of_range", "not_an_object", "too_deep", "ragged_row", "undecodable",
     "bad_csv", "unclosed_quote", "record_too_long",
 })  # fmt: skip
 
@@ -42,6 +42,31 @@ def problems(source: Source) -> Iterator[str]:
                 yield f"{key}: only a json_api source has {key}"
     yield from _check_fields(source)
     yield from _check_http(source)
+    yield from _check_limits(source)
+
+
+def _check_limits(source: Source) -> Iterator[str]:
+    tables = [("limits", source.limits)]
+    if source.auth is not None:
+        tables += [("auth.limits", source.auth.limits)] if source.auth.limits is not None else []
+        tables += [
+            (f"auth.plans.{name}.limits", plan.limits)
+            for name, plan in source.auth.plans.items()
+            if plan.limits is not None
+        ]
+    for where, limits in tables:
+        if limits.bucket and not NAME.match(limits.bucket):
+            yield f"{where}.bucket: must match {NAME.pattern}, got {limits.bucket!r}"
+        if limits.monthly_requests is not None and limits.monthly_requests < 1:
+            yield f"{where}.monthly_requests: must be at least 1"
+        if not 0 < limits.seconds <= 86400:
+            yield f"{where}.seconds: must be above 0 and at most 86400, got {limits.seconds!r}"
+        if limits.requests is None and limits.burst != 1:
+            yield f"{where}.burst: means nothing without requests"
+        elif limits.requests is not None and limits.requests < 2:
+            yield f"{where}.requests: must be at least 2 (a longer window says the same of one)"
+        elif limits.requests is not None and not 1 <= limits.burst < limits.requests:
+            yield f"{where}.burst: must be from 1 to requests - 1, for the rest of them come back evenly"
 
 
 def _check_fields(source: Source) -> Iterator[str]:
@@ -87,8 +112,11 @@ def _check_http(source: Source) -> Iterator[str]:
             yield f"{key}: must be an http:// or https:// address without a / at its end, got {url!r}"
     if source.files is not None and source.files.max_record_bytes < 1024:
         yield "files.max_record_bytes: must be at least 1024"
-    if source.limits.monthly_requests is not None and source.limits.monthly_requests < 1:
-        yield "limits.monthly_requests: must be at least 1"
+    if source.http is not None:
+        if not 0 <= source.http.max_retries <= 100:
+            yield f"http.max_retries: must be from 0 to 100, got {source.http.max_retries!r}"
+        if not 0 <= source.http.max_retry_seconds <= 3600:
+            yield f"http.max_retry_seconds: must be from 0 to 3600, got {source.http.max_retry_seconds!r}"
     if source.paging is not None:
         for key in ("size", "usual_pages"):
             if getattr(source.paging, key) < 1:

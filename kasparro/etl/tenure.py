@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from attrs import evolve, frozen
 
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two looks at a lease that somebody holds: soon enough to see it renewed, too rare to be a load.
 _LOOK_SECONDS = 0.5
+# Crashes in a row from which on a scheduled run waits like after failures: one or two are resumed at once.
+_CRASH_LOOP = 3
 # Statuses after which the source counts as healthy: its failures are forgotten.
 _HEALTHY = frozenset({RunStatus.SUCCEEDED, RunStatus.PARTIAL})
 
@@ -109,7 +111,7 @@ class Tenure:
         name = claim.source.name
         crash = runs.close_crashed(conn, state.run_id, epoch=state.epoch) if state.run_id is not None else None
         if crash is not None:
-            self._note_crash(conn, crash)
+            self._note_crash(conn, claim.source, crash)
         due = schedules.lock(conn, name)
         is_due = due.next_run_at is not None and due.next_run_at <= due.now
         if claim.trigger is Trigger.SCHEDULE and not is_due and not schedules.is_queued(conn, name):
@@ -127,13 +129,18 @@ class Tenure:
         leases.take(conn, lease, lease_seconds=self._settings.lease_seconds)
         return run, lease
 
-    def _note_crash(self, conn: Connection, crash: runs.Crash) -> None:
+    def _note_crash(self, conn: Connection, source: Source, crash: runs.Crash) -> None:
         logger.warning("found a crashed run", extra={"source": crash.source, "crashed_run_id": crash.run_id})
         status = RunStatus.CRASHED.value
         totals.count_run(conn, crash.source, status=status, seconds=crash.seconds)
         if crash.slice == LIVE:
             due = schedules.lock(conn, crash.source)
-            schedules.note_end(conn, crash.source, status=status, state=evolve(due, failures=due.failures + 1))
+            after = evolve(due, failures=due.failures + 1)
+            if after.failures >= _CRASH_LOOP:
+                slot = _next_slot(source, due)
+                retry_at = schedule.retry_at(source.schedule, slot, now=due.now, failures=after.failures)
+                after = evolve(after, slot_at=slot, next_run_at=retry_at)
+            schedules.note_end(conn, crash.source, status=status, state=after)
 
     @contextmanager
     def heartbeat(self, job: Job) -> Iterator[None]:
@@ -217,15 +224,24 @@ class Tenure:
         return seconds
 
 
+def _next_slot(source: Source, due: schedules.ScheduleState) -> datetime:
+    """The next moment on the source's own grid; a retry in between leaves it where it is."""
+    if due.slot_at is not None and due.slot_at > due.now:
+        return due.slot_at
+    return schedule.next_run_at(source.schedule, previous=due.slot_at, now=due.now)
+
+
 def _after(source: Source, ending: runs.Ending, due: schedules.ScheduleState) -> schedules.ScheduleState:
-    """The schedule after a run that ended now. A retry in between leaves the grid of regular runs where it is."""
-    slot = due.slot_at
-    if slot is None or slot <= due.now:
-        slot = schedule.next_run_at(source.schedule, previous=slot, now=due.now)
+    """The schedule after a run that ended now."""
+    slot = _next_slot(source, due)
+    due = evolve(due, slot_at=slot, blocked_until=None)
+    if ending.retry_seconds is not None:
+        until = due.now + timedelta(seconds=ending.retry_seconds)
+        return evolve(due, next_run_at=until, blocked_until=until)
     if ending.status is RunStatus.INTERRUPTED:
-        return evolve(due, slot_at=slot, next_run_at=due.now)
+        return evolve(due, next_run_at=due.now)
     if ending.status in _HEALTHY:
-        return evolve(due, slot_at=slot, next_run_at=slot, failures=0)
+        return evolve(due, next_run_at=slot, failures=0)
     failures = due.failures + 1
-    retry_at = schedule.retry_at(slot, now=due.now, failures=failures)
-    return evolve(due, slot_at=slot, next_run_at=retry_at, failures=failures)
+    retry_at = schedule.retry_at(source.schedule, slot, now=due.now, failures=failures)
+    return evolve(due, next_run_at=retry_at, failures=failures)

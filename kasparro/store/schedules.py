@@ -13,17 +13,22 @@ from kasparro.store.db import Connection
 class ScheduleState:
     """A source's schedule row, locked, with the database's time of that moment.
 
-    `slot_at` is the next regular moment, `next_run_at` when the source is due: before it where a run is tried again.
+    `slot_at` is the next regular moment, `next_run_at` when the source is due: before or after it where a run is tried
+    again. Until `blocked_until` its upstream wants to be left alone.
     """
 
     next_run_at: datetime | None
     slot_at: datetime | None
     failures: int
     now: datetime
+    blocked_until: datetime | None = None
 
 
 def ensure(conn: Connection, intervals: Mapping[str, float]) -> None:
-    """Make every source due: a new one at once, a known one within its interval (seconds) from now at the latest."""
+    """Make every source due: a new one at once, a known one within its interval (seconds) from now at the latest.
+
+    A source that waits because it fails, or because its upstream wants to be left alone, goes on waiting.
+    """
     conn.execute(
         """
         insert into schedules (source, next_run_at, slot_at)
@@ -45,7 +50,9 @@ def ensure(conn: Connection, intervals: Mapping[str, float]) -> None:
         where e.source = s.source
         and (
             e.next_run_at is null
-            or greatest(e.next_run_at, e.slot_at) > clock_timestamp() + s.seconds * interval '1 second'
+            or e.failures = 0
+            and (e.blocked_until is null or e.blocked_until < clock_timestamp())
+            and greatest(e.next_run_at, e.slot_at) > clock_timestamp() + s.seconds * interval '1 second'
         )
         """,
         {"sources": list(intervals), "seconds": list(intervals.values())},
@@ -77,10 +84,10 @@ def lock(conn: Connection, source: str) -> ScheduleState:
     conn.execute(
         "insert into schedules (source) values (%(source)s) on conflict (source) do nothing", {"source": source}
     )
-    next_run_at, slot_at, failures = db.one(
+    next_run_at, slot_at, failures, blocked_until = db.one(
         conn.execute(
             """
-            select next_run_at, slot_at, failures
+            select next_run_at, slot_at, failures, blocked_until
             from schedules
             where source = %(source)s
             for update
@@ -90,7 +97,9 @@ def lock(conn: Connection, source: str) -> ScheduleState:
     )
     # In a statement of its own, for the one above may have waited for its lock.
     (now,) = db.one(conn.execute("select clock_timestamp()"))
-    return ScheduleState(next_run_at=next_run_at, slot_at=slot_at, failures=failures, now=now)
+    return ScheduleState(
+        next_run_at=next_run_at, slot_at=slot_at, failures=failures, now=now, blocked_until=blocked_until
+    )
 
 
 def note_end(conn: Connection, source: str, *, status: str, state: ScheduleState) -> None:
@@ -102,6 +111,7 @@ def note_end(conn: Connection, source: str, *, status: str, state: ScheduleState
             next_run_at = %(next_run_at)s,
             slot_at = %(slot_at)s,
             failures = %(failures)s,
+            blocked_until = %(blocked_until)s,
             last_run_at = clock_timestamp(),
             last_status = %(status)s,
             last_success_at = case
@@ -118,6 +128,7 @@ def note_end(conn: Connection, source: str, *, status: str, state: ScheduleState
             "source": source,
             "status": status,
             "failures": state.failures,
+            "blocked_until": state.blocked_until,
             "next_run_at": state.next_run_at,
             "slot_at": state.slot_at,
         },

@@ -28,10 +28,13 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
     query = sql.SQL(
         """
         with wanted as (
-            select c.source, c.month_limit
-            from unnest(%(sources)s::text[], %(month_limits)s::bigint[]) as c (source, month_limit)
+            select c.source, c.month_limit, c.bucket, c.burst, c.per_second
+            from unnest(
+                %(sources)s::text[], %(month_limits)s::bigint[], %(buckets)s::text[],
+                %(bursts)s::double precision[], %(rates)s::double precision[]
+            ) as c (source, month_limit, bucket, burst, per_second)
             union all
-            select t.source, null
+            select t.source, null, null, null, null
             from source_totals t
             where %(others)s and not t.source = any(%(sources)s)
         ),
@@ -81,11 +84,24 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
                     limit 1
                 ) as last_run,
                 c.requests, c.retries, c.throttled_seconds,
-                json_build_object('tokens', null, 'month_used', null, 'month_limit', w.month_limit) as budget,
+                json_build_object(
+                    'tokens', trim_scale(round(least(
+                        w.burst,
+                        coalesce(g.tokens, w.burst)
+                            + coalesce(greatest(extract(epoch from clock_timestamp() - g.refilled_at), 0), 0)
+                            * w.per_second
+                    )::numeric, 3)),
+                    'month_used', case
+                        when g.month = date_trunc('month', clock_timestamp() at time zone 'UTC')::date then g.month_used
+                        when w.bucket is not null then 0
+                    end,
+                    'month_limit', w.month_limit
+                ) as budget,
                 json_build_object('position', k.position, 'watermark', {watermark}, 'slices', k.slices) as checkpoint
             from counted c
             join wanted w on w.source = c.source
             left join schedules s on s.source = c.source
+            left join buckets g on g.name = w.bucket
             cross join lateral (
                 select
                     trim_scale(round((array_agg(f.seconds order by f.id desc))[1], 3)) as last,
@@ -142,6 +158,9 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
             {
                 "sources": [info.name for info in configured],
                 "month_limits": [info.monthly_requests for info in configured],
+                "buckets": [info.bucket or None for info in configured],
+                "bursts": [info.burst for info in configured],
+                "rates": [info.tokens_per_second for info in configured],
                 "others": others,
                 "statuses": [status.value for status in model.RunStatus],
                 "duration_runs": _DURATION_RUNS,

@@ -53,6 +53,9 @@ def env(home: Path, dsn: str) -> dict[str, str]:
         "KASPARRO_CSV_GLOB": str(home / "archives" / "*.csv"),
         "KASPARRO_SOURCE_COINPAPRIKA_ENABLED": "off",
         "KASPARRO_SOURCE_COINGECKO_ENABLED": "off",
+        # The stand-ins have no limit, and tests run sources again and again.
+        "KASPARRO_SOURCE_COINGECKO_RATE": "off",
+        "KASPARRO_SOURCE_COINPAPRIKA_RATE": "off",
     }
     return program.environment(home, settings)
 

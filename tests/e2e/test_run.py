@@ -62,9 +62,9 @@ def test_run_is_busy_beside_another_and_interrupted_by_ctrl_c(
     assert "Traceback" not in first.text
 
 
-def test_run_exits_1_when_a_source_fails(env: dict[str, str]) -> None:
+def test_run_exits_1_when_a_source_fails(env: dict[str, str], upstream: str) -> None:
     """One failed source is a failure, whatever became of the others, and cron is told too."""
-    away = {"KASPARRO_SOURCE_COINPAPRIKA_ENABLED": "on", "KASPARRO_SOURCE_COINPAPRIKA_URL": "http://127.0.0.1:1/v1"}
+    away = {"KASPARRO_SOURCE_COINPAPRIKA_ENABLED": "on", "KASPARRO_SOURCE_COINPAPRIKA_URL": f"{upstream}/v1/no"}
     done = run("run", "--all", "--cron", env=env | away)
     assert done.returncode == 1
     assert "coinpaprika  failed" in done.stdout

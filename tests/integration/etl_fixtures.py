@@ -36,7 +36,7 @@ def source(name: str = "coinpaprika", **changes: Any) -> Source:
         kind=Kind.JSON_API,
         schedule=schedule.parse("every 1h"),
         fields=maps,
-        http=Http(url="http://127.0.0.1:1", path="/"),
+        http=Http(url="http://127.0.0.1:1", path="/", max_retries=0),
         expected=frozenset({"price_missing"}),
     )
     return evolve(made, **changes)

@@ -30,7 +30,8 @@ def http():
 
 def get(http, url, *, limits=LIMITS, params=None, headers=None, validators=None):
     """One GET."""
-    return http.get(url, params=params or {}, headers=headers or {}, validators=validators or {}, limits=limits)
+    asked = fetch.Request(url=url, params=params or {}, headers=headers or {}, validators=validators or {})
+    return http.get(asked, limits=limits)
 
 
 def error(http, url, **options):
@@ -100,7 +101,7 @@ STATUSES = {
     403: (False, "the key is wrong"), 404: (False, "nothing at this address"), 408: (True, "answered 408"),
     410: (False, "answered 410"), 422: (False, "answered 422"), 425: (True, "answered 425"),
     429: (True, "answered 429"),
-    500: (True, "answered 500"), 501: (False, "answered 501"), 502: (True, "answered 502"), 503: (True, "answered 503"),
+    500: (True, "answered 500"), 501: (True, "answered 501"), 502: (True, "answered 502"), 503: (True, "answered 503"),
     504: (True, "answered 504"), 204: (False, "answered 204"),
 }  # fmt: skip
 
@@ -124,9 +125,58 @@ def test_redirect_is_refused_and_the_key_stays_when_the_upstream_points_elsewher
     with raw_server(head("Content-Length: 2"), b"[]") as elsewhere:
         httpserver.expect_request("/x").respond_with_data(status=status, headers={"Location": elsewhere})
         found = error(http, httpserver.url_for("/x"))
-    assert (found.code, found.retryable) == (f"http_{status}", False)
-    assert "redirects are not followed" in found.message
+    assert (found.code, found.retryable) == ("redirect_refused", False)
+    assert "not followed, for a key belongs to its host" in found.message
     assert len(httpserver.log) == 1
+
+
+@pytest.mark.parametrize("location", ["/y?a=1", "y", "//{host}/y", "{base}/y"])
+def test_redirect_is_handed_back_when_it_stays_on_its_host(http, httpserver, location):
+    """Whoever asked decides about going there; nothing but the address is taken from it."""
+    base = httpserver.url_for("").rstrip("/")
+    target = location.format(base=base, host=base.removeprefix("http://"))
+    httpserver.expect_request("/x").respond_with_data(status=308, headers={"Location": target})
+    assert get(http, f"{base}/x").redirect_to.startswith(f"{base}/y")
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7.0),
+        ({"Retry-After": "0"}, 0.0),
+        ({"Retry-After": "99999999999"}, 7 * 86400.0),
+        ({"Retry-After": "Fri, 02 Jan 2026 12:00:30 GMT", "Date": "Fri, 02 Jan 2026 12:00:00 GMT"}, 30.0),
+        ({"Retry-After": "Fri, 02 Jan 2026 11:00:00 GMT", "Date": "Fri, 02 Jan 2026 12:00:00 GMT"}, 0.0),
+        ({"Retry-After": "Fri, 02 Jan 2026 11:00:00 GMT"}, 0.0),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-5"}, None),
+        ({}, None),
+    ],
+)
+def test_wish_to_be_left_alone_is_understood_when_it_comes_as_seconds_or_as_a_date(http, headers, seconds):
+    """A date is compared with the answer's own; nonsense is no wish."""
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    with raw_server(head("Content-Length: 0", *lines, status="429 Slow Down")) as url:
+        assert error(http, url).retry_after_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "remaining", "seconds"),
+    [
+        ({"RateLimit-Remaining": "3", "RateLimit-Reset": "20"}, 3, 20.0),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "5"}, 0, 5.0),
+        ({"RateLimit": '"default";r=12;t=8'}, 12, 8.0),
+        ({"X-RateLimit-Remaining": "4"}, 4, None),
+        ({"X-RateLimit-Remaining": "4", "X-RateLimit-Reset": "1000000001"}, 4, 0.0),
+        ({"X-RateLimit-Remaining": "many"}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_budget_is_read_when_the_upstream_tells_it(http, httpserver, headers, remaining, seconds):
+    """In the forms that are in use; a reset in Unix time is compared with the clock."""
+    httpserver.expect_request("/x").respond_with_data("[]", headers=headers)
+    found = get(http, httpserver.url_for("/x"))
+    assert (found.rate_remaining, found.rate_reset_seconds) == (remaining, seconds)
 
 
 def test_answer_is_refused_when_it_is_too_large(http, httpserver):

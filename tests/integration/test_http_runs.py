@@ -13,7 +13,7 @@ from kasparro import __version__, model
 
 ZERO_COUNTS = {
     "read": 0, "inserted": 0, "updated": 0, "unchanged": 0, "duplicate": 0, "rejected": 0, "rejected_expected": 0,
-    "raw_inserted": 0, "future_dated": 0,
+    "raw_inserted": 0, "future_dated": 0, "removed": 0,
 }  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def test_help_has_one_line_for_every_command(capsys: pytest.CaptureFixture[str])
     text = capsys.readouterr().out
     assert [name for name in COMMANDS if f"\n    {name}" in text] == COMMANDS == list(__main__.COMMANDS)
     assert all(f"  {name} " in text and meaning in text for name, meaning in VARIABLES.items())
-    assert "KASPARRO_SOURCE_<NAME>_{URL,SCHEDULE,ENABLED,MAX_PAGES}" in text
+    assert "KASPARRO_SOURCE_<NAME>_{URL,SCHEDULE,ENABLED,MAX_PAGES,RATE}" in text
 
 
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:

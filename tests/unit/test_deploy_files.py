@@ -49,7 +49,11 @@ def _exemplified() -> dict[str, str]:
 
 def _source_settings(source: Source) -> set[str]:
     """The variables that may change this source."""
-    names = {"SCHEDULE", "ENABLED"} | ({"URL"} if source.http else set()) | ({"MAX_PAGES"} if source.paging else set())
+    names = (
+        {"SCHEDULE", "ENABLED"}
+        | ({"URL", "RATE"} if source.http else set())
+        | ({"MAX_PAGES"} if source.paging else set())
+    )
     return {f"KASPARRO_SOURCE_{source.name.upper()}_{name}" for name in names}
 
 

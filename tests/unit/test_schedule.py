@@ -96,13 +96,26 @@ def test_next_run_is_a_day_later_when_clocks_change_somewhere(text):
 
 
 @pytest.mark.parametrize(
-    ("failures", "seconds"), [(0, 30), (1, 30), (2, 60), (3, 120), (4, 240), (5, 480), (9, 3600), (10_000, 3600)]
-)
-def test_retry_comes_later_each_time_when_runs_keep_failing(failures, seconds):
-    """It doubles from half a minute on, and never comes after the regular time."""
-    assert schedule.retry_at(NOON + timedelta(hours=1), now=NOON, failures=failures) == NOON + timedelta(
-        seconds=seconds
-    )
+    ("text", "failures", "seconds"),
+    [
+        ("every 1h", 0, 30), ("every 1h", 1, 30), ("every 1h", 2, 60), ("every 1h", 5, 480), ("every 1h", 7, 1920),
+        ("every 1h", 8, 3600), ("every 1h", 10_000, 3600), ("every 5m", 4, 240), ("every 5m", 5, 480),
+        ("every 5m", 7, 1920), ("every 5m", 8, 3600), ("every 5m", 99, 3600),
+        ("every 2h", 99, 7200), ("0 0 * * *", 99, 86400), ("every 10s", 1, 30), ("every 10s", 99, 3600),
+    ],
+)  # fmt: skip
+def test_retry_comes_later_each_time_when_runs_keep_failing(text, failures, seconds):
+    """It doubles from half a minute on, wider than the interval in the end, and never stops."""
+    plan = schedule.parse(text)
+    regular = NOON + timedelta(seconds=schedule.longest_gap_seconds(plan, now=NOON))
+    found = schedule.retry_at(plan, regular, now=NOON, failures=failures)
+    assert found == NOON + timedelta(seconds=seconds)
+
+
+def test_retry_is_the_regular_run_when_that_comes_first():
+    """Nobody waits for a retry when the schedule asks anyway."""
+    soon = NOON + timedelta(seconds=10)
+    assert schedule.retry_at(HOURLY, soon, now=NOON, failures=3) == soon
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from typing import Any
 from kasparro.errors import FetchError
 from kasparro.model import Record, Rejection
 
+# Levels of nesting in one record; those of the known upstreams have four. What is deeper could only do harm.
+MAX_DEPTH = 64
 _SPACE = re.compile(r"[ \t\n\r]*")
 # JSON text or a constant that Python's json reads and Postgres' json type refuses.
 _CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
@@ -66,12 +68,15 @@ class _Reader:
             at = self._expect(at, ",")
 
     def _record(self, value: Any, payload: str) -> Record:
+        # No deeper than it has brackets: only the rare record with many is looked at closely.
+        if payload.count("{") + payload.count("[") > MAX_DEPTH and (depth := _depth(value)) > MAX_DEPTH:
+            message = f"is nested {depth} deep, {MAX_DEPTH} are allowed"
+            return Record(fields={}, payload=payload, defect=_defect("too_deep", message))
         if self.constants:
             payload = _CONSTANT.sub(lambda found: found[0] if found[0][0] == '"' else f'"{found[0]}"', payload)
         if isinstance(value, dict):
             return Record(fields=value, payload=payload)
-        defect = Rejection(stage="read", code="not_an_object", field=None, message="the record is not an object")
-        return Record(fields={}, payload=payload, defect=defect)
+        return Record(fields={}, payload=payload, defect=_defect("not_an_object", "the record is not an object"))
 
     def _member(self, at: int, wanted: str) -> int:
         """Where the value of key `wanted` begins in the object at `at`."""
@@ -113,6 +118,21 @@ class _Reader:
     def _constant(self, name: str) -> str:
         self.constants = True
         return name
+
+
+def _defect(code: str, message: str) -> Rejection:
+    return Rejection(stage="read", code=code, field=None, message=message)
+
+
+def _depth(value: Any) -> int:
+    """How deep lists and objects are nested in a value, itself included."""
+    deepest, waiting = 0, [(value, 1)]
+    while waiting:
+        each, depth = waiting.pop()
+        if isinstance(each, dict | list):
+            deepest = max(deepest, depth)
+            waiting += [(inner, depth + 1) for inner in (each.values() if isinstance(each, dict) else each)]
+    return deepest
 
 
 def _number(text: str) -> Decimal | str:
