@@ -185,6 +185,7 @@ COMMANDS = {
     "sources": Command(help="list the sources, or check their files and settings", add_arguments=_add_sources),
     "migrate": Command(help="bring the database's schema up to date"),
     "healthcheck": Command(help="exit 0 when the service is ready (for Docker)", reads_sources=False),
+    "faults": Command(help="the failures that can be injected, and those that fired", add_arguments=_add_json),
     "demo": Command(help="everything on this machine, with made-up data", winds_up=True, add_arguments=_add_demo),
     "upstream": Command(
         help="the stand-in upstreams alone", winds_up=True, reads_sources=False, add_arguments=_add_upstream

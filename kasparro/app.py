@@ -16,7 +16,7 @@ from types import TracebackType
 from kasparro import errors, reach
 from kasparro.clock import Clock, SystemClock
 from kasparro.config import Config
-from kasparro.etl import catalogue, fetch, pipeline, schedule, tenure
+from kasparro.etl import catalogue, faults, fetch, pipeline, schedule, tenure
 from kasparro.etl.readers import Reader
 from kasparro.etl.readers.csv_files import CsvFilesReader
 from kasparro.etl.readers.json_api import Get, JsonApiReader
@@ -26,6 +26,7 @@ from kasparro.http import app as http_app
 from kasparro.http import server
 from kasparro.model import SchedulerState, SourceInfo
 from kasparro.store import db
+from kasparro.store import faults as fired_faults
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ def load_sources(config: Config) -> dict[str, Source]:
                 db.check_dsn(name, dsn.reveal())
         except errors.ConfigError as ex:
             problems += ex.problems
+    if config.faults is not None and sources:
+        problems += [f"KASPARRO_FAULTS: {line}" for line in faults.parse(config.faults, sources)[1]]
     if problems:
         raise errors.ConfigError(problems)
     return sources
@@ -77,6 +80,7 @@ class App:
             clock=self.clock,
             http=self._http,
             open_reader=self._open_reader,
+            faults=self._make_faults(),
             settings=pipeline.Settings(
                 tenure=tenure.Settings(
                     holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
@@ -187,6 +191,25 @@ class App:
         if source.kind is Kind.CSV_FILES:
             return CsvFilesReader(source)
         return JsonApiReader(source, catalogue.endpoint(source, self.config), get)
+
+    def _make_faults(self) -> faults.Faults:
+        if self.config.faults is None:
+            return faults.NoFaults()
+        configured, _ = faults.parse(self.config.faults, self.sources)
+        return faults.Injector(faults=configured, remember=self._remember_fault, disconnect=self._disconnect)
+
+    def _remember_fault(self, fault: str, times: int, run_id: int | None) -> bool:
+        with self.database.apart() as conn:
+            return fired_faults.claim(conn, fault=fault, times=times, run_id=run_id)
+
+    def _disconnect(self, conn: object) -> None:
+        """Cut this connection, or the one that the pool lends next."""
+        with self.database.apart() as own:
+            if conn is not None:
+                fired_faults.terminate(own, conn)
+                return
+            with self.database.connection() as other:
+                fired_faults.terminate(own, other)
 
     def wsgi(self) -> http_app.WsgiApp:
         infos: Mapping[str, SourceInfo] = self.source_infos()

@@ -68,6 +68,7 @@ class Database:
         self._prepare = prepare
         self._max_size = max_size
         self._pool: ConnectionPool[Connection] | None = None
+        self._dsn: str | None = None
 
     def open(self, dsn: str) -> None:
         """Start filling the pool; does not wait for Postgres."""
@@ -91,6 +92,7 @@ class Database:
         )
         pool.open(wait=False)
         self._pool = pool
+        self._dsn = dsn
 
     def close(self) -> None:
         """Close the pool and its connections; those lent out are closed when they come back."""
@@ -113,6 +115,14 @@ class Database:
     def transaction(self, *, timeout_seconds: float = 5.0) -> Iterator[Connection]:
         """Lend a connection inside one transaction: committed at the end of the block, rolled back on any error."""
         with self.connection(timeout_seconds=timeout_seconds) as conn, conn.transaction():
+            yield conn
+
+    @contextmanager
+    def apart(self) -> Iterator[Connection]:
+        """A new autocommit connection that is none of the pool's, whatever becomes of those."""
+        if self._dsn is None:
+            raise errors.DatabaseUnavailableError("the database is still being started")
+        with connect(self._dsn) as conn:
             yield conn
 
     def stats(self) -> dict[str, int]:

@@ -25,12 +25,24 @@ COLUMNS = sql.SQL(
     case when u.error_code is not null then
         json_build_object('code', u.error_code, 'message', u.error_message)
     end as error,
+    coalesce(
+        (
+            select
+                json_agg(
+                    json_build_object('fault', f.fault, 'fired_at', {fired_at}) order by f.fired_at, f.fault, f.firing
+                )
+            from faults_fired f
+            where f.run_id = u.id
+        ),
+        '[]'::json
+    ) as faults,
     '[]'::json as anomalies
     """
 ).format(
     created_at=timestamps.rfc3339("u.created_at"),
     started_at=timestamps.rfc3339("u.started_at"),
     finished_at=timestamps.rfc3339("u.finished_at"),
+    fired_at=timestamps.rfc3339("f.fired_at"),
 )
 
 

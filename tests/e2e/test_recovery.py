@@ -7,40 +7,9 @@ from typing import Any
 
 import psycopg
 from program import Start, run, wait_until, write_large_archive
+from tables import digests
 
 ROWS = 200_000
-# What must be the same, whichever ids, runs and times there were: name -> rows without them.
-TABLES = {
-    "quotes": """
-        select l.source, l.external_id, q.observed_at, q.price_usd, q.market_cap_usd, q.volume_24h_usd,
-            q.change_24h_pct, q.rank, q.circulating_supply, q.content_hash
-        from quotes q join listings l on l.id = q.listing_id
-    """,
-    "latest": """
-        select l.source, l.external_id, n.observed_at
-        from latest_quotes n join listings l on l.id = n.listing_id
-    """,
-    "raw": "select source, content_hash, slice, external_id, payload::text, constants::text from raw_records",
-    "listings": """
-        select l.source, l.external_id, l.symbol, l.name, l.match_method, a.slug, a.symbol, a.name
-        from listings l join assets a on a.id = l.asset_id
-    """,
-    "checkpoints": "select source, slice, position, watermark, validators from checkpoints",
-    "rejections": "select source, slice, code, dedup_key, attempts from rejections",
-    "totals": """
-        select source, records_read, inserted, updated, unchanged, duplicate, rejected, raw_inserted from source_totals
-    """,
-}
-
-
-def digests(dsn: str) -> dict[str, tuple[object, ...] | None]:
-    """Rows and one digest of each table, whatever the order of its rows: the sum of their hashes."""
-    with psycopg.connect(dsn) as conn:
-        conn.execute("set timezone = 'UTC'")
-        return {
-            name: conn.execute(f"select count(*), sum(hashtextextended(t::text, 0)) from ({rows}) t").fetchone()
-            for name, rows in TABLES.items()
-        }
 
 
 def runs_of(dsn: str) -> list[tuple[Any, ...]]:

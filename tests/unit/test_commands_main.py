@@ -11,7 +11,7 @@ import pytest
 from kasparro import __main__, __version__, errors
 from kasparro.config import VARIABLES
 
-COMMANDS = ["serve", "run", "status", "sources", "migrate", "healthcheck", "demo", "upstream"]
+COMMANDS = ["serve", "run", "status", "sources", "migrate", "healthcheck", "faults", "demo", "upstream"]
 
 
 @pytest.fixture(autouse=True)
