@@ -61,6 +61,12 @@ def settings(home: Path, start: Start, env: dict[str, str]) -> dict[str, str]:
     }
 
 
+def fired_faults(dsn: str) -> list[str]:
+    """Every fault that was remembered to fire."""
+    with psycopg.connect(dsn) as conn:
+        return sorted(row[0] for row in conn.execute("select fault from faults_fired").fetchall())
+
+
 def kill_everywhere(source: str, settings: dict[str, str]) -> list[str]:
     """Start the run until it ends by itself; the faults that killed it, in their order."""
     faults = faults_of(source)
@@ -72,7 +78,7 @@ def kill_everywhere(source: str, settings: dict[str, str]) -> list[str]:
             assert ended.returncode in (0, 3), f"after {killed_by}: {ended.stderr}"
             break
         fired = re.findall(r'"fault": "([^"]+)"', ended.stderr)
-        assert (ended.returncode, len(fired)) == (-9, 1), f"after {killed_by}: {ended.stderr}"
+        assert ended.returncode == -9, f"after {killed_by}: {ended.stderr}"
         killed_by += fired
         assert flaws(settings["DATABASE_URL"]) == [], f"after {killed_by}"
     return killed_by
@@ -95,7 +101,8 @@ def test_tables_are_those_of_an_undisturbed_run_when_it_was_killed_at_every_plac
     for thread in threads:
         thread.join()
     for source, target in targets.items():
-        assert sorted(killed.get(source, [])) == sorted(faults_of(source))
+        # Two threads of a run may be struck at the same time: then one dies before it can say so.
+        assert fired_faults(target) == sorted(faults_of(source)), killed
         undisturbed = databases.clone()
         assert run("run", source, env=settings | {"DATABASE_URL": databases.dsn(undisturbed)}).returncode in (0, 3)
         assert digests(target, DATA) == digests(databases.dsn(undisturbed), DATA), source

