@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo run up down down-clean logs demo-up demo-down test check lint types format lock bench clean
+.PHONY: help install demo run up down down-clean logs demo-up demo-down smoke test check lint types format lock bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
@@ -37,6 +37,9 @@ demo-up: ## the same with stand-in upstreams, beside the data of make up
 
 demo-down: ## stop that, and remove its data
 	@COMPOSE_PROFILES=demo scripts/stack down-clean
+
+smoke: $(STAMP) ## show it end to end: in Docker, else in processes; URL=https://... only reads from a deployed one
+	@exec $(BIN)/python scripts/smoke $(if $(URL),--url $(URL))
 
 test: $(STAMP) ## run the whole test suite
 	@exec $(BIN)/python -m pytest

@@ -1,0 +1,168 @@
+"""The service as processes of this machine, on the embedded PostgreSQL: for a machine without a container engine."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from client import Client, Failed, wait_until
+from stack import SETTINGS, TICK, UPSTREAM_KEYS, free_port
+
+# Seconds that a process gets to end after a signal, like Docker's.
+_GRACE_SECONDS = 10.0
+_DAYS_OF_ARCHIVES = 365
+
+
+class LocalStack:
+    """Every database is an embedded PostgreSQL in a folder of its own; a supervisor restarts a service that dies."""
+
+    kind = "processes"
+
+    def __init__(self, key: str) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="kasparro-smoke-"))
+        # As root the embedded PostgreSQL runs as another user, who has to get at its folder.
+        self._folder.chmod(0o755)
+        self._key = key
+        self._port = free_port()
+        self._upstream_port = free_port()
+        self.client = Client(f"http://127.0.0.1:{self._port}", key)
+        self.upstream = Client(f"http://127.0.0.1:{self._upstream_port}")
+        self._upstream: subprocess.Popen[str] | None = None
+        self._service: subprocess.Popen[str] | None = None
+        self._supervisor: threading.Thread | None = None
+        self._wanted = threading.Event()
+        self._restarts = 0
+        self._environ: dict[str, str] = {}
+        self._log: deque[str] = deque(maxlen=30)
+
+    def open(self) -> None:
+        archives = self._folder / "archives"
+        self._sources.mkdir()
+        script = (
+            "import pathlib, sys; from kasparro.upstream import archives; "
+            "archives.write_archives(pathlib.Path(sys.argv[1]), days=int(sys.argv[2]))"
+        )
+        arguments = [sys.executable, "-c", script, str(archives), str(_DAYS_OF_ARCHIVES)]
+        subprocess.run(arguments, check=True, env=self._base_environ(), timeout=60)
+        keys = [f"--{name.split('_')[0].lower()}-key={key}" for name, key in UPSTREAM_KEYS.items()]
+        arguments = ["upstream", "--port", str(self._upstream_port), "--tick", str(TICK), "--require-keys", *keys]
+        self._upstream = self._start(arguments, self._base_environ())
+        wait_until(lambda: self.upstream.get("/_control/tick"), "the stand-in upstreams")
+
+    def serve(self, database: str, settings: Mapping[str, str]) -> None:
+        self.stop()
+        data = self._folder / database
+        data.mkdir(exist_ok=True)
+        url = self.upstream.url
+        self._environ = (
+            self._base_environ()
+            | SETTINGS
+            | {
+                "KASPARRO_DATA_DIR": str(data),
+                "KASPARRO_PORT": str(self._port),
+                "KASPARRO_API_KEYS": f"smoke:{self._key}",
+                "KASPARRO_SOURCES_DIR": str(self._sources),
+                "KASPARRO_CSV_GLOB": str(self._folder / "archives" / "*.csv"),
+                "KASPARRO_SOURCE_COINPAPRIKA_URL": f"{url}/v1",
+                "KASPARRO_SOURCE_COINGECKO_URL": f"{url}/api/v3",
+                **settings,
+            }
+        )
+        self._restarts = 0
+        self._wanted.set()
+        self._service = self._start(["serve"], self._environ)
+        self._supervisor = threading.Thread(target=self._supervise, daemon=True)
+        self._supervisor.start()
+        wait_until(lambda: self.client.ask("/health/ready").status == 200, "the service to be ready")
+
+    def once(self, arguments: Sequence[str], settings: Mapping[str, str]) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "kasparro", *arguments],
+            env=self._environ | settings,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def restarts(self) -> int:
+        return self._restarts
+
+    def stop(self) -> tuple[int, float]:
+        self._wanted.clear()
+        service, self._service = self._service, None
+        began = time.monotonic()
+        code = _end(service)
+        if self._supervisor is not None:
+            self._supervisor.join()
+        return code, time.monotonic() - began
+
+    def add_source(self, name: str, text: str) -> None:
+        (self._sources / f"{name}.toml").write_text(text.replace("{upstream}", self.upstream.url), encoding="utf-8")
+
+    def last_words(self) -> str:
+        return "\n".join(self._log)
+
+    def close(self) -> None:
+        self.stop()
+        _end(self._upstream)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _sources(self) -> Path:
+        return self._folder / "sources"
+
+    def _base_environ(self) -> dict[str, str]:
+        """Nothing of the caller's settings: the demonstration is the same everywhere."""
+        return {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("KASPARRO_", "COINGECKO_", "COINPAPRIKA_", "DATABASE_URL", "PORT"))
+        }
+
+    def _start(self, arguments: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "kasparro", *arguments]
+        process = subprocess.Popen(
+            command,
+            env=dict(environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._keep, args=(process,), daemon=True).start()
+        return process
+
+    def _keep(self, process: subprocess.Popen[str]) -> None:
+        for line in process.stdout or ():
+            self._log.append(line.rstrip())
+
+    def _supervise(self) -> None:
+        """What `restart: unless-stopped` does for a container."""
+        while self._wanted.is_set():
+            service = self._service
+            if service is not None and service.poll() is not None and self._wanted.is_set():
+                self._restarts += 1
+                self._service = self._start(["serve"], self._environ)
+            time.sleep(0.1)
+
+
+def _end(process: subprocess.Popen[str] | None) -> int:
+    if process is None:
+        return 0
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        return process.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise Failed(f"a process did not end within {_GRACE_SECONDS:.0f} s of SIGTERM") from None
