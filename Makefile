@@ -41,8 +41,8 @@ demo-down: ## stop that, and remove its data
 smoke: $(STAMP) ## show it end to end: in Docker, else in processes; URL=https://... only reads from a deployed one
 	@exec $(BIN)/python scripts/smoke $(if $(URL),--url $(URL))
 
-test: $(STAMP) ## run the whole test suite
-	@exec $(BIN)/python -m pytest
+test: $(STAMP) ## run the whole test suite, one worker a core
+	@exec $(BIN)/python -m pytest -n auto --maxprocesses=4
 
 check: lint types test ## what a change must pass: lint, types, test
 
