@@ -137,6 +137,30 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     which.add_argument("source", nargs="*", default=[], metavar="SOURCE", help="the source's name")
     which.add_argument("--all", action="store_true", help="every enabled source")
     parser.add_argument("--cron", action="store_true", help="exit 0 for partial, busy and deferred runs too")
+    parser.add_argument(
+        "--accept-rejections", action="store_true", help="load batches of which too many records are rejected"
+    )
+    _add_json(parser)
+
+
+def _add_rejections(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list")
+    show = actions.add_parser("list", help="the newest first; open ones unless told otherwise")
+    show.add_argument("--source", action="append", default=[], metavar="SOURCE", help="only this source; repeatable")
+    show.add_argument("--code", help="only this code")
+    which = show.add_mutually_exclusive_group()
+    which.add_argument("--resolved", action="store_true", help="those whose records gave a quote since")
+    which.add_argument("--all", action="store_true", help="open and resolved ones")
+    show.add_argument("--limit", type=_positive, default=50, metavar="N", help="at most so many (%(default)s)")
+    _add_json(show)
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", required=True, metavar="SOURCE", help="the source's name")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--code", help="only records rejected with this code")
+    which.add_argument("--run", type=_positive, dest="run_id", metavar="ID", help="only records that this run rejected")
+    which.add_argument("--raw", action="store_true", help="every kept record, not only rejected ones")
     _add_json(parser)
 
 
@@ -185,6 +209,10 @@ COMMANDS = {
     "sources": Command(help="list the sources, or check their files and settings", add_arguments=_add_sources),
     "migrate": Command(help="bring the database's schema up to date"),
     "healthcheck": Command(help="exit 0 when the service is ready (for Docker)", reads_sources=False),
+    "rejections": Command(help="the records that gave no quote, and why", add_arguments=_add_rejections),
+    "replay": Command(
+        help="normalise rejected records, or all kept ones, again", winds_up=True, add_arguments=_add_replay
+    ),
     "faults": Command(help="the failures that can be injected, and those that fired", add_arguments=_add_json),
     "demo": Command(help="everything on this machine, with made-up data", winds_up=True, add_arguments=_add_demo),
     "upstream": Command(

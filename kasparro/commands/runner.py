@@ -10,6 +10,7 @@ from kasparro import errors
 from kasparro.app import App
 from kasparro.commands import output
 from kasparro.commands.signals import Stop
+from kasparro.etl.pipeline import LIVE_TASK, Task
 from kasparro.model import RunResult, RunStatus, Trigger
 
 # Seconds that runs get to end at their next batch after a signal; then they are closed from outside, before whoever
@@ -55,15 +56,26 @@ class Outcome:
         return entry
 
 
-def run_sources(app: App, names: Sequence[str], *, trigger: Trigger, stop: Stop, watch: Watch) -> list[Outcome]:
-    """Run the sources in a thread each; when told to stop, interrupt them, and close those that take too long.
+def run_sources(
+    app: App, names: Sequence[str], *, trigger: Trigger, stop: Stop, watch: Watch, task: Task = LIVE_TASK
+) -> list[Outcome]:
+    """Do `task` for each source in a thread; when told to stop, interrupt them, and close those that take too long.
 
     Nothing is raised for a source that fails: that is its outcome.
     """
     outcomes = {name: _failed(name, "internal_error", "unexpected error; stderr has the traceback") for name in names}
 
     def work(name: str) -> None:
-        outcomes[name] = _run_one(app, name, trigger, stop, watch)
+        outcomes[name] = _run_one(
+            lambda: app.pipeline.run(
+                app.sources[name],
+                trigger=trigger,
+                stop=stop,
+                watch=lambda progress: watch(name, progress.slice, progress.records_read),
+                task=task,
+            ),
+            name,
+        )
 
     threads = [threading.Thread(target=work, args=(name,), name=f"run-{name}", daemon=True) for name in names]
     for thread in threads:
@@ -105,14 +117,9 @@ def _row(outcome: Outcome) -> list[object]:
     return [outcome.source, outcome.status, run_id, *counted, seconds]
 
 
-def _run_one(app: App, name: str, trigger: Trigger, stop: Stop, watch: Watch) -> Outcome:
+def _run_one(run: Callable[[], RunResult | None], name: str) -> Outcome:
     try:
-        result = app.pipeline.run(
-            app.sources[name],
-            trigger=trigger,
-            stop=stop,
-            watch=lambda progress: watch(name, progress.slice, progress.records_read),
-        )
+        result = run()
     except errors.BusyError as ex:
         return Outcome(source=name, status=BUSY, error_code=ex.code, error_message=ex.message)
     except errors.StoppedError as ex:

@@ -17,7 +17,7 @@ from kasparro import errors
 from kasparro.clock import Clock
 from kasparro.etl import identify
 from kasparro.etl.job import Job
-from kasparro.model import Checkpoint, Normalised, Page, Traffic
+from kasparro.model import Checkpoint, Counts, Normalised, Page
 from kasparro.store import batches, checkpoints, leases, listings, runs, totals
 from kasparro.store.db import Connection, Database
 
@@ -42,6 +42,17 @@ class Batch:
     ends_page: bool
 
 
+def origin_of(job: Job, page: Page) -> batches.Origin:
+    """Where the records of a page come from, for the tables."""
+    return batches.Origin(
+        source=job.source.name,
+        slice=page.slice,
+        run_id=job.run.id,
+        constants=json.dumps(dict(page.constants)) if page.constants else None,
+        ceiling=job.run.started_at + FUTURE_TOLERANCE,
+    )
+
+
 class Committer:
     """Writes what runs have read. One for the process; any thread may call it."""
 
@@ -61,56 +72,64 @@ class Committer:
 
     def load(self, job: Job, batch: Batch, reached: Checkpoint | None) -> None:
         """Commit one batch: records, counters and, where reading got to a point to resume from, the checkpoint."""
-        traffic = job.take_traffic()
-        origin = batches.Origin(
-            source=job.source.name,
-            slice=batch.page.slice,
-            run_id=job.run.id,
-            constants=json.dumps(dict(batch.page.constants)) if batch.page.constants else None,
-            ceiling=job.run.started_at + FUTURE_TOLERANCE,
-        )
+        origin = origin_of(job, batch.page)
 
-        def commit() -> None:
+        def write(conn: Connection) -> Counts:
+            return batches.load(conn, origin, around_raw=lambda moment: job.at("raw", moment, conn=conn))
+
+        self.commit(job, batch.items, write, reached=reached)
+        job.note_batch(batch.page.slice, len(batch.items))
+        logger.debug("batch committed", extra={"slice": batch.page.slice, "records": len(batch.items)})
+
+    def quarantine(self, job: Job, batch: Batch) -> None:
+        """Keep the rejected records of a batch that is not loaded, and why they were; the slice stays where it is."""
+        origin = origin_of(job, batch.page)
+        rejected = [item for item in batch.items if item.rejection is not None]
+        self.commit(job, rejected, lambda conn: batches.load_rejected(conn, origin))
+        job.note_batch(batch.page.slice, 0)
+
+    def commit(
+        self,
+        job: Job,
+        items: Sequence[Normalised],
+        write: Callable[[Connection], Counts],
+        *,
+        reached: Checkpoint | None = None,
+    ) -> None:
+        """Stage the items and let `write` move them on behind the fence, in one transaction with what it counted.
+
+        Done again after bad luck, and yet counted once. Nobody notes the batch: that is the caller's, when this ended.
+        """
+        traffic = job.take_traffic()
+
+        def attempt() -> None:
             with self._database.transaction() as conn:
-                self._write(conn, job, origin, batch.items, traffic, reached)
+                leases.limit_waits(conn, lease_seconds=self._lease_seconds)
+                batches.stage(conn, items, midway=lambda: job.at("copy", conn=conn))
+                leases.fence(conn, job.lease)
+                if runs.count_batches(conn, job.run.id) > job.batches:
+                    # The connection broke in an earlier attempt just when this batch had been committed.
+                    return
+                job.at("load", conn=conn)
+                counts = write(conn)
+                runs.count_up(conn, job.run.id, counts, traffic, batches=1)
+                totals.count_up(conn, job.source.name, counts, traffic)
+                job.at("load", "after", conn=conn)
+                if reached is not None:
+                    job.at("checkpoint", conn=conn)
+                    checkpoints.advance(conn, job.source.name, reached, run_id=job.run.id)
+                    job.at("checkpoint", "after", conn=conn)
+                leases.renew(conn, job.lease, lease_seconds=self._lease_seconds)
+                job.at("commit", conn=conn)
 
         try:
             with job.stage("load"):
-                self.retried(commit, pause=job.pause)
+                self.retried(attempt, pause=job.pause)
         except BaseException:
             # It was asked of the upstream all the same: the run's end counts it.
             job.add_traffic(traffic)
             raise
         job.at("commit", "after")
-        job.note_batch(batch.page.slice, len(batch.items))
-        logger.debug("batch committed", extra={"slice": batch.page.slice, "records": len(batch.items)})
-
-    def _write(
-        self,
-        conn: Connection,
-        job: Job,
-        origin: batches.Origin,
-        items: Sequence[Normalised],
-        traffic: Traffic,
-        reached: Checkpoint | None,
-    ) -> None:
-        leases.limit_waits(conn, lease_seconds=self._lease_seconds)
-        batches.stage(conn, items, midway=lambda: job.at("copy", conn=conn))
-        leases.fence(conn, job.lease)
-        if runs.count_batches(conn, job.run.id) > job.batches:
-            # The connection broke in an earlier attempt just when this batch had been committed.
-            return
-        job.at("load", conn=conn)
-        counts = batches.load(conn, origin, around_raw=lambda moment: job.at("raw", moment, conn=conn))
-        runs.count_up(conn, job.run.id, counts, traffic, batches=1)
-        totals.count_up(conn, job.source.name, counts, traffic)
-        job.at("load", "after", conn=conn)
-        if reached is not None:
-            job.at("checkpoint", conn=conn)
-            checkpoints.advance(conn, job.source.name, reached, run_id=job.run.id)
-            job.at("checkpoint", "after", conn=conn)
-        leases.renew(conn, job.lease, lease_seconds=self._lease_seconds)
-        job.at("commit", conn=conn)
 
     def match(self, job: Job) -> None:
         """Give new and renamed listings their assets, a few hundred symbol groups at a time."""

@@ -6,6 +6,7 @@ tenure.py. This file owns the order of the stages and what a run's end is called
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from attrs import asdict, frozen
@@ -25,6 +26,11 @@ from kasparro.store import runs, schedules
 from kasparro.store.db import Database
 
 logger = logging.getLogger(__name__)
+
+# Records from which on a batch is judged by its share of rejections; of fewer, a few say nothing.
+_JUDGED_RECORDS = 100
+# What a run failed of when a batch was not loaded for its rejections.
+TOO_MANY_REJECTIONS = "too_many_rejections"
 
 OpenReader = Callable[[Source, Get], Reader]
 
@@ -53,7 +59,7 @@ class Task:
     accept_rejections: bool = False
 
 
-_LIVE = Task()
+LIVE_TASK = Task()
 
 
 class Pipeline:
@@ -86,7 +92,7 @@ class Pipeline:
         trigger: Trigger,
         stop: threading.Event,
         watch: Callable[[Progress], None] | None = None,
-        task: Task = _LIVE,
+        task: Task = LIVE_TASK,
     ) -> RunResult | None:
         """Do `task` for `source`, mostly: ingest what is new; however the run ends, its record says so.
 
@@ -164,9 +170,11 @@ class Pipeline:
             return _ending(job, RunStatus.FAILED, bug)
         if not job.slice_errors:
             return _ending(job, RunStatus.SUCCEEDED)
-        first, more = job.slice_errors[0], len(job.slice_errors) - 1
+        worst = [ex for ex in job.slice_errors if ex.code == TOO_MANY_REJECTIONS]
+        first, more = (worst or job.slice_errors)[0], len(job.slice_errors) - 1
         error = errors.SliceError(first.message + (f" (and {more} more)" if more else ""), code=first.code)
-        return _ending(job, RunStatus.PARTIAL if len(job.slice_errors) < job.slices else RunStatus.FAILED, error)
+        failed = worst or len(job.slice_errors) == job.slices
+        return _ending(job, RunStatus.FAILED if failed else RunStatus.PARTIAL, error)
 
     def _ingest(self, job: Job, open_reader: OpenReader) -> None:
         purse = Purse(self._database, self.committer, job)
@@ -188,8 +196,28 @@ class Pipeline:
         for batch in ahead.ahead(batches_to_come, check=job.check, name=f"read-{job.source.name}"):
             newest = checkpoint.newest(batch.items, newest, started_at=job.run.started_at)
             reached = checkpoint.reached(batch.page, newest, in_order=in_order) if batch.ends_page else None
+            self._judge(job, batch)
             if batch.items or (reached is not None and not checkpoint.same_place(reached, start)):
                 self.committer.load(job, batch, reached)
+
+    def _judge(self, job: Job, batch: Batch) -> None:
+        """Load no batch that is mostly rejected: save its rejections, and end its slice where it stands."""
+        total = len(batch.items)
+        if job.accept_rejections or total < _JUDGED_RECORDS:
+            return
+        rejected = sum(item.rejection is not None and not item.rejection.expected for item in batch.items)
+        limit = job.source.rejected_share_limit
+        if rejected <= limit * total:
+            return
+        self.committer.quarantine(job, batch)
+        reasons = Counter(item.rejection.code for item in batch.items if item.rejection is not None)
+        where = f"{batch.page.slice}: " if batch.page.slice else ""
+        raise errors.SliceError(
+            f"{where}{rejected} of {total} records of a batch were rejected, mostly {reasons.most_common(1)[0][0]}; "
+            f"at most a share of {limit:g} may be (max_rejected_share). Look at kasparro rejections list, mend the "
+            "field map, or take them with kasparro run --accept-rejections",
+            code=TOO_MANY_REJECTIONS,
+        )
 
     def _prepare(
         self, job: Job, reader: Reader, normaliser: normalise.Normaliser, start: Checkpoint

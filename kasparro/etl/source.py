@@ -166,7 +166,18 @@ class Source:
     paging: Paging | None = None
     files: Files | None = None
     limits: Limits = Limits()
+    max_rejected_share: float | None = None
     fields: Mapping[str, FieldMap]
+
+    @property
+    def rejected_share_limit(self) -> float:
+        """The share of a batch's records that may be rejected without being expected; 1 is no limit.
+
+        An API whose fields are renamed must not fill the tables with rejections for hours; a file is what it is.
+        """
+        if self.max_rejected_share is not None:
+            return self.max_rejected_share
+        return 0.5 if self.kind is Kind.JSON_API else 1.0
 
     @property
     def bucket(self) -> str:

@@ -40,6 +40,8 @@ def problems(source: Source) -> Iterator[str]:
         for key in ("http", "auth", "paging"):
             if getattr(source, key) is not None:
                 yield f"{key}: only a json_api source has {key}"
+    if source.max_rejected_share is not None and not 0 <= source.max_rejected_share <= 1:
+        yield f"max_rejected_share: must be from 0 to 1, got {source.max_rejected_share!r}"
     yield from _check_fields(source)
     yield from _check_http(source)
     yield from _check_limits(source)

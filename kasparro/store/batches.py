@@ -10,7 +10,7 @@ from datetime import datetime
 from attrs import frozen
 
 from kasparro.model import Counts, Normalised
-from kasparro.store import db, listings, raw, rejections
+from kasparro.store import db, listings, raw, rejections, replays
 from kasparro.store.db import Connection
 
 
@@ -89,8 +89,34 @@ def load(conn: Connection, origin: Origin, *, around_raw: Callable[[str], object
     around_raw("after")
     _write_quotes(conn, origin)
     _move_latest(conn, origin)
-    rejections.upsert_staged(conn, source=origin.source, slice_name=origin.slice, run_id=origin.run_id)
+    rejections.upsert_staged(conn, source=origin.source, run_id=origin.run_id)
     return _count(conn, origin, raw_inserted)
+
+
+def load_rejected(conn: Connection, origin: Origin) -> Counts:
+    """Keep a staged batch that is nothing but rejected records, without counting them: their batch is not loaded."""
+    _settle(conn, origin)
+    raw_inserted = raw.insert_staged(
+        conn, source=origin.source, slice_name=origin.slice, run_id=origin.run_id, constants=origin.constants
+    )
+    rejections.upsert_staged(conn, source=origin.source, run_id=origin.run_id)
+    return Counts(raw_inserted=raw_inserted)
+
+
+def reload(conn: Connection, origin: Origin) -> Counts:
+    """Move a staged batch of records whose raw records are kept already into the other tables; see replays.
+
+    They must be staged in the order of last_seen_at. A quote of a record that was seen later stays as it is, and the
+    record counts as a duplicate.
+    """
+    listings.insert_staged(conn, source=origin.source)
+    _settle(conn, origin)
+    replays.yield_to_later(conn, source=origin.source)
+    listings.rename_settled(conn, source=origin.source, ceiling=origin.ceiling)
+    _write_quotes(conn, origin)
+    _move_latest(conn, origin)
+    rejections.upsert_staged(conn, source=origin.source, run_id=origin.run_id)
+    return _count(conn, origin, 0)
 
 
 def _row(seq: int, item: Normalised) -> tuple[object, ...]:

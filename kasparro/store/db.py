@@ -54,8 +54,14 @@ _UNAVAILABLE = (
     pg.IdleInTransactionSessionTimeout,
     PoolTimeout,
 )
-# The transaction lost a race and may simply be done again.
-_CONFLICT = (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation, pg.LockNotAvailable)
+# The transaction lost a race and may simply be done again. A row that another one refers to is gone: so was it a race.
+_CONFLICT = (
+    pg.SerializationFailure,
+    pg.DeadlockDetected,
+    pg.UniqueViolation,
+    pg.ForeignKeyViolation,
+    pg.LockNotAvailable,
+)
 
 
 class Database:

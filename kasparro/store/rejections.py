@@ -1,13 +1,15 @@
 """Rejections: records that gave no quote, and why."""
 
+from kasparro.store import db
 from kasparro.store.db import Connection
 
 
-def upsert_staged(conn: Connection, *, source: str, slice_name: str, run_id: int) -> None:
-    """Write the batch's rejections.
+def upsert_staged(conn: Connection, *, source: str, run_id: int) -> None:
+    """Write the batch's rejections, once its raw records are kept, and resolve those that no longer hold.
 
     What the source expects has one row per listing and code, the rest one per raw record and code.
     """
+    _resolve_staged(conn, source=source)
     conn.execute(
         """
         insert into rejections (
@@ -15,7 +17,7 @@ def upsert_staged(conn: Connection, *, source: str, slice_name: str, run_id: int
             first_seen_at, last_seen_at
         )
         select distinct on (k.code, k.dedup_key)
-            %(source)s, %(slice)s, k.code, k.dedup_key, k.stage, k.field, k.message, k.external_id, k.content_hash,
+            %(source)s, r.slice, k.code, k.dedup_key, k.stage, k.field, k.message, k.external_id, k.content_hash,
             k.expected, %(run_id)s, now(), now()
         from (
             select
@@ -27,6 +29,7 @@ def upsert_staged(conn: Connection, *, source: str, slice_name: str, run_id: int
             from batch b
             where b.code is not null
         ) k
+        join raw_records r on r.source = %(source)s and r.content_hash = k.content_hash
         order by k.code, k.dedup_key, k.seq desc
         on conflict (source, code, dedup_key) do update
         set
@@ -39,7 +42,44 @@ def upsert_staged(conn: Connection, *, source: str, slice_name: str, run_id: int
         where not rejections.expected
         or rejections.resolved_at is not null
         """,
-        {"source": source, "slice": slice_name, "run_id": run_id},
+        {"source": source, "run_id": run_id},
+    )
+
+
+def _resolve_staged(conn: Connection, *, source: str) -> None:
+    """A rejection is open until its record, or the listing of one that is expected, says something else."""
+    (any_open,) = db.one(
+        conn.execute(
+            """
+            select exists (select from rejections where source = %(source)s and resolved_at is null)
+            """,
+            {"source": source},
+        )
+    )
+    if not any_open:
+        return
+    conn.execute(
+        """
+        update rejections j
+        set resolved_at = now()
+        from batch b
+        where j.source = %(source)s
+        and j.resolved_at is null
+        and j.content_hash = b.content_hash
+        and j.code is distinct from b.code
+        """,
+        {"source": source},
+    )
+    conn.execute(
+        """
+        update rejections j
+        set resolved_at = now()
+        where j.source = %(source)s
+        and j.resolved_at is null
+        and j.expected
+        and j.external_id in (select b.external_id from batch b where b.code is null)
+        """,
+        {"source": source},
     )
 
 

@@ -11,7 +11,9 @@ import pytest
 from kasparro import __main__, __version__, errors
 from kasparro.config import VARIABLES
 
-COMMANDS = ["serve", "run", "status", "sources", "migrate", "healthcheck", "faults", "demo", "upstream"]
+COMMANDS = [
+    "serve", "run", "status", "sources", "migrate", "healthcheck", "rejections", "replay", "faults", "demo", "upstream",
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

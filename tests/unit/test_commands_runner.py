@@ -26,7 +26,7 @@ class FakePipeline:
         self._runs = runs
         self.abandoned = 0
 
-    def run(self, source: str, *, trigger: Trigger, stop: threading.Event, watch: Any) -> RunResult:
+    def run(self, source: str, *, trigger: Trigger, stop: threading.Event, watch: Any, task: Any) -> RunResult:
         watch(SimpleNamespace(slice="part", records_read=3))
         return self._runs[source](stop)
 

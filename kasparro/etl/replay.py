@@ -1,0 +1,140 @@
+"""What do kept records say today? Normalise raw records again, without asking any upstream.
+
+Replaying is idempotent: which record a quote belongs to follows from the raw records alone (store/replays.py), so a
+replay that was killed is simply started again. Nothing is missing meanwhile: new quotes come before stale ones go.
+"""
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from attrs import evolve
+
+from kasparro.etl import commit, normalise
+from kasparro.etl.commit import Committer
+from kasparro.etl.job import Job
+from kasparro.etl.readers import json_text
+from kasparro.model import REPLAY, Counts, Normalised, Page
+from kasparro.store import batches, replays
+from kasparro.store.db import Connection, Database
+from kasparro.store.replays import Kept, Owned, Wanted
+
+# Records that are read, and committed, together.
+_PAGE_RECORDS = 1000
+
+
+class Replay:
+    """The work of one replay run, for pipeline.Task; afterwards `not_replayed` counts rejections that could not be."""
+
+    def __init__(self, database: Database, committer: Committer, wanted: Wanted) -> None:
+        self._database = database
+        self._committer = committer
+        self._wanted = wanted
+        self.not_replayed = 0
+
+    def work(self, job: Job) -> None:
+        """Normalise the wanted records again; of a whole source, take away what no longer follows from them."""
+        self._reload(job)
+        if self._wanted.rejected:
+            with self._database.connection() as conn:
+                self.not_replayed = replays.count_not_replayable(conn, self._wanted)
+        else:
+            if self._remove_stale(job):
+                # A quote at a key that its record no longer yields stood in the way of others.
+                self._reload(job)
+            self._remove_empty_listings(job)
+        self._committer.match(job)
+
+    def _reload(self, job: Job) -> None:
+        normaliser = normalise.compile_source(job.source)
+        origin = commit.origin_of(job, Page(slice=REPLAY, records=()))
+        for page in self._kept(job):
+            page.sort(key=lambda kept: (kept.last_seen_at, kept.content_hash))
+            with job.stage("normalise"):
+                job.at("normalise", page=job.pages)
+                items = _normalise(normaliser, page)
+            self._committer.commit(job, items, lambda conn: batches.reload(conn, origin))
+            job.note_batch(REPLAY, len(items))
+
+    def _kept(self, job: Job) -> Iterator[list[Kept]]:
+        after = replays.FIRST_HASH
+
+        def read() -> list[Kept]:
+            with self._database.connection() as conn:
+                return replays.list_kept(conn, self._wanted, after=after, limit=_PAGE_RECORDS)
+
+        while True:
+            job.check()
+            with job.stage("read"):
+                page = self._committer.retried(read, pause=job.pause)
+                job.pages += 1
+                job.at("read", page=job.pages)
+            if not page:
+                return
+            after = page[-1].content_hash
+            yield page
+
+    def _remove_stale(self, job: Job) -> int:
+        """How many quotes went because their own raw records no longer yield their keys."""
+        normaliser = normalise.compile_source(job.source)
+        ceiling = job.run.started_at + commit.FUTURE_TOLERANCE
+        total = 0
+        for page in self._owned(job):
+            with job.stage("normalise"):
+                items = _normalise(normaliser, [owned.record for owned in page])
+            stale = [owned for owned, item in zip(page, items, strict=True) if not _yields(item, owned)]
+            if not stale:
+                continue
+            removed = 0
+
+            def remove(conn: Connection, stale: Sequence[Owned] = stale) -> Counts:
+                nonlocal removed
+                removed = replays.remove_quotes(conn, stale, ceiling=ceiling)
+                return Counts(removed=removed)
+
+            self._committer.commit(job, (), remove)
+            job.note_batch(REPLAY, 0)
+            total += removed
+        return total
+
+    def _owned(self, job: Job) -> Iterator[list[Owned]]:
+        after = None
+
+        def read() -> list[Owned]:
+            with self._database.connection() as conn:
+                return replays.list_owned(conn, job.source.name, after=after, limit=_PAGE_RECORDS)
+
+        while True:
+            job.check()
+            with job.stage("read"):
+                page = self._committer.retried(read, pause=job.pause)
+            if not page:
+                return
+            after = (page[-1].listing_id, page[-1].observed_at)
+            yield page
+
+    def _remove_empty_listings(self, job: Job) -> None:
+        def remove(conn: Connection) -> Counts:
+            replays.remove_empty_listings(conn, job.source.name)
+            return Counts()
+
+        self._committer.commit(job, (), remove)
+        job.note_batch(REPLAY, 0)
+
+
+def _normalise(normaliser: normalise.Normaliser, page: Sequence[Kept]) -> list[Normalised]:
+    """The records as their source's field map sees them today, under the hashes that they are kept by."""
+    records = json_text.records(f"[{','.join(kept.payload for kept in page)}]", "")
+    return [
+        evolve(normaliser(record, kept.constants), content_hash=_text(kept.content_hash))
+        for record, kept in zip(records, page, strict=True)
+    ]
+
+
+def _yields(item: Normalised, owned: Owned) -> bool:
+    if item.quote is None:
+        return False
+    return (item.external_id, item.quote.observed_at) == (owned.external_id, owned.observed_at)
+
+
+def _text(content_hash: UUID) -> str:
+    return content_hash.hex

@@ -1,0 +1,39 @@
+"""GET /rejections: records that gave no quote, and why."""
+
+from collections.abc import Mapping
+
+import falcon
+
+from kasparro import model
+from kasparro.http import paging, params
+from kasparro.http.resource import Resource
+from kasparro.store import rejection_records
+from kasparro.store.bounded import BoundedDatabase
+
+
+class Rejections(Resource):
+    """Rejected records, the newest first, each with its payload."""
+
+    def __init__(self, database: BoundedDatabase, sources: Mapping[str, model.SourceInfo]) -> None:
+        self._database = database
+        self._parsers: dict[str, params.Parser] = {
+            "limit": params.LIMIT,
+            "source": params.sources(sources),
+            "code": params.text,
+            "resolved": params.choice("true", "false"),
+            "cursor": params.text,
+        }
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """A page of rejections."""
+        query = params.parse(req, self._parsers)
+        pages = paging.read(query, "/rejections")
+        resolved = query.get("resolved")
+        chosen = rejection_records.Filter(
+            sources=query.get("source"),
+            code=query.get("code"),
+            resolved=None if resolved is None else resolved == "true",
+        )
+        with self._database.reading() as conn:
+            page = rejection_records.page(conn, chosen, limit=pages.limit, before_id=pages.after_id)
+        pages.send(req, resp, page.rows, page.next_id)

@@ -1,0 +1,276 @@
+"""Replaying what is kept: which raw records, which quotes no longer follow from theirs, and who yields to whom.
+
+A quote belongs to the raw record that was seen last among those that yield its key (ties: the greater content hash).
+That makes the outcome the same in whatever order records are replayed, and however often.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from attrs import field, frozen
+from psycopg import sql
+
+from kasparro.store.db import Connection
+
+# Keys of hashes sort before all of these.
+FIRST_HASH = UUID(int=0)
+
+
+@frozen(kw_only=True)
+class Kept:
+    """A raw record as it is kept; `payload` is JSON text."""
+
+    content_hash: UUID
+    payload: str
+    constants: Mapping[str, str] = field(factory=dict)
+    last_seen_at: datetime
+
+
+@frozen(kw_only=True)
+class Owned:
+    """A quote's key and the raw record that it came from."""
+
+    listing_id: int
+    external_id: str
+    observed_at: datetime
+    record: Kept
+
+
+@frozen(kw_only=True)
+class Wanted:
+    """Which raw records of a source: all of them, or those with an open rejection, of one code or of one run."""
+
+    source: str
+    rejected: bool = False
+    code: str | None = None
+    run_id: int | None = None
+
+
+def list_kept(conn: Connection, wanted: Wanted, *, after: UUID, limit: int) -> list[Kept]:
+    """The next raw records by content hash.
+
+    Those that could not even be read (an open rejection of stage `read`) are left out: there is nothing to normalise.
+    """
+    conditions = [sql.SQL("j.source = r.source"), sql.SQL("j.content_hash = r.content_hash")]
+    conditions.append(sql.SQL("j.resolved_at is null"))
+    if wanted.code is not None:
+        conditions.append(sql.SQL("j.code = %(code)s"))
+    if wanted.run_id is not None:
+        conditions.append(sql.SQL("j.run_id = %(run_id)s"))
+    chosen = sql.SQL("and exists (select from rejections j where {})").format(sql.SQL(" and ").join(conditions))
+    query = sql.SQL(
+        """
+        select r.content_hash, r.payload::text, r.constants, r.last_seen_at
+        from raw_records r
+        where r.source = %(source)s
+        and r.content_hash > %(after)s
+        and not exists (
+            select
+            from rejections j
+            where j.source = r.source
+            and j.content_hash = r.content_hash
+            and j.resolved_at is null
+            and j.stage = 'read'
+        )
+        {chosen}
+        order by r.content_hash
+        limit %(limit)s
+        """
+    ).format(chosen=chosen if wanted.rejected else sql.SQL(""))
+    params = {
+        "source": wanted.source,
+        "after": after,
+        "code": wanted.code,
+        "run_id": wanted.run_id,
+        "limit": limit,
+    }
+    return [
+        Kept(content_hash=content_hash, payload=payload, constants=constants or {}, last_seen_at=last_seen_at)
+        for content_hash, payload, constants, last_seen_at in conn.execute(query, params).fetchall()
+    ]
+
+
+def count_not_replayable(conn: Connection, wanted: Wanted) -> int:
+    """How many open rejections cannot be replayed: their records could not be read, or are no longer kept."""
+    conditions = [sql.SQL("j.source = %(source)s"), sql.SQL("j.resolved_at is null")]
+    if wanted.code is not None:
+        conditions.append(sql.SQL("j.code = %(code)s"))
+    if wanted.run_id is not None:
+        conditions.append(sql.SQL("j.run_id = %(run_id)s"))
+    query = sql.SQL(
+        """
+        select count(*)
+        from rejections j
+        where {where}
+        and (
+            j.stage = 'read'
+            or not exists (
+                select from raw_records r where r.source = j.source and r.content_hash = j.content_hash
+            )
+        )
+        """
+    ).format(where=sql.SQL(" and ").join(conditions))
+    params = {"source": wanted.source, "code": wanted.code, "run_id": wanted.run_id}
+    ((found,),) = conn.execute(query, params).fetchall()
+    return int(found)
+
+
+def list_owned(conn: Connection, source: str, *, after: tuple[int, datetime] | None, limit: int) -> list[Owned]:
+    """The next quotes of a source by listing and time, with their raw records; those without one are left out."""
+    query = sql.SQL(
+        """
+        select q.listing_id, l.external_id, q.observed_at, r.content_hash, r.payload::text, r.constants, r.last_seen_at
+        from quotes q
+        join listings l on l.id = q.listing_id and l.source = %(source)s
+        join raw_records r on r.source = %(source)s and r.content_hash = q.content_hash
+        {after}
+        order by q.listing_id, q.observed_at
+        limit %(limit)s
+        """
+    ).format(
+        after=sql.SQL("where (q.listing_id, q.observed_at) > (%(listing_id)s, %(observed_at)s)")
+        if after is not None
+        else sql.SQL("")
+    )
+    listing_id, observed_at = after or (None, None)
+    params = {"source": source, "listing_id": listing_id, "observed_at": observed_at, "limit": limit}
+    return [
+        Owned(
+            listing_id=listing_id,
+            external_id=external_id,
+            observed_at=observed_at,
+            record=Kept(content_hash=hash_, payload=payload, constants=constants or {}, last_seen_at=seen_at),
+        )
+        for listing_id, external_id, observed_at, hash_, payload, constants, seen_at in conn.execute(
+            query, params
+        ).fetchall()
+    ]
+
+
+def yield_to_later(conn: Connection, *, source: str) -> None:
+    """In the settled batch: a quote that belongs to a record seen later than the one at hand stays as it is."""
+    conn.execute(
+        """
+        update settled s
+        set wins = false
+        from quotes q, raw_records owner, raw_records mine
+        where s.wins
+        and s.outcome = 'updated'
+        and q.listing_id = s.listing_id
+        and q.observed_at = s.observed_at
+        and owner.source = %(source)s
+        and owner.content_hash = q.content_hash
+        and mine.source = %(source)s
+        and mine.content_hash = s.content_hash
+        and (owner.last_seen_at, owner.content_hash) > (mine.last_seen_at, mine.content_hash)
+        """,
+        {"source": source},
+    )
+
+
+def remove_quotes(conn: Connection, stale: Sequence[Owned], *, ceiling: datetime) -> int:
+    """Delete quotes that their raw records no longer yield, and find the latest of their listings anew; how many.
+
+    One that another record has taken over meanwhile stays.
+    """
+    keys = {
+        "listing_ids": [each.listing_id for each in stale],
+        "times": [each.observed_at for each in stale],
+        "hashes": [each.record.content_hash for each in stale],
+        "ceiling": ceiling,
+    }
+    conn.execute(
+        """
+        select listing_id
+        from latest_quotes
+        where listing_id = any(%(listing_ids)s)
+        order by listing_id
+        for update
+        """,
+        keys,
+    )
+    removed = conn.execute(
+        """
+        delete from quotes q
+        using unnest(%(listing_ids)s::bigint[], %(times)s::timestamptz[], %(hashes)s::uuid[])
+            as s (listing_id, observed_at, content_hash)
+        where q.listing_id = s.listing_id
+        and q.observed_at = s.observed_at
+        and q.content_hash = s.content_hash
+        """,
+        keys,
+    ).rowcount
+    conn.execute(
+        """
+        with touched as (
+            select t.listing_id, n.observed_at
+            from latest_quotes t
+            left join lateral (
+                select q.observed_at
+                from quotes q
+                where q.listing_id = t.listing_id
+                and q.observed_at <= %(ceiling)s
+                order by q.observed_at desc
+                limit 1
+            ) n on true
+            where t.listing_id = any(%(listing_ids)s)
+            and n.observed_at is distinct from t.observed_at
+        ),
+        emptied as (
+            delete from latest_quotes t
+            using touched
+            where t.listing_id = touched.listing_id
+            and touched.observed_at is null
+        )
+        update latest_quotes t
+        set observed_at = touched.observed_at
+        from touched
+        where t.listing_id = touched.listing_id
+        and touched.observed_at is not null
+        """,
+        keys,
+    )
+    return removed
+
+
+def remove_empty_listings(conn: Connection, source: str) -> None:
+    """Delete the listings of a source that no quote is left of, and assets that no listing belongs to any more.
+
+    A batch that is about to write a quote of one waits for its row, finds it gone, and starts again.
+    """
+    conn.execute(
+        """
+        create temporary table empty on commit drop as
+        select l.id
+        from listings l
+        where l.source = %(source)s
+        and not exists (select from quotes q where q.listing_id = l.id)
+        order by l.id
+        for update
+        """,
+        {"source": source},
+    )
+    conn.execute(
+        """
+        with gone as (
+            delete from listings l
+            using empty e
+            where l.id = e.id
+            and not exists (select from quotes q where q.listing_id = l.id)
+            returning l.id, l.source, l.symbol_key, l.asset_id
+        ),
+        noted as (
+            insert into symbols_to_match (source, symbol_key)
+            select distinct source, symbol_key
+            from gone
+            order by source, symbol_key
+            on conflict (source, symbol_key) do update
+            set symbol_key = excluded.symbol_key
+        )
+        delete from assets a
+        using gone
+        where a.id = gone.asset_id
+        and not exists (select from listings l where l.asset_id = a.id and l.id not in (select id from gone))
+        """
+    )
