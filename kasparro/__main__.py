@@ -170,6 +170,12 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     _add_json(actions.add_parser("check", help="validate files and settings; fail above an upstream's budget"))
 
 
+def _add_prune(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--raw-days", type=_positive, metavar="N", help="raw records that changed no quote for N days")
+    parser.add_argument("--runs", type=_positive, metavar="N", help="all but the newest N ended runs of each source")
+    _add_json(parser)
+
+
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_port, help="the port to listen on (KASPARRO_PORT)")
 
@@ -213,6 +219,7 @@ COMMANDS = {
     "replay": Command(
         help="normalise rejected records, or all kept ones, again", winds_up=True, add_arguments=_add_replay
     ),
+    "prune": Command(help="forget raw records and runs that are old", winds_up=True, add_arguments=_add_prune),
     "faults": Command(help="the failures that can be injected, and those that fired", add_arguments=_add_json),
     "demo": Command(help="everything on this machine, with made-up data", winds_up=True, add_arguments=_add_demo),
     "upstream": Command(

@@ -16,7 +16,7 @@ from types import TracebackType
 from kasparro import errors, reach
 from kasparro.clock import Clock, SystemClock
 from kasparro.config import Config
-from kasparro.etl import catalogue, faults, fetch, pipeline, schedule, tenure
+from kasparro.etl import catalogue, faults, fetch, pipeline, prune, schedule, tenure
 from kasparro.etl.readers import Reader
 from kasparro.etl.readers.csv_files import CsvFilesReader
 from kasparro.etl.readers.json_api import Get, JsonApiReader
@@ -152,6 +152,7 @@ class App:
                 before_schedule()
             if self._scheduler is not None and not stop.is_set():
                 self._scheduler.start()
+                self._start_pruning(stop)
             stop.wait()
         except errors.StoppedError:
             pass
@@ -231,6 +232,14 @@ class App:
     def _wake_scheduler(self) -> None:
         if self._scheduler is not None:
             self._scheduler.wake()
+
+    def _start_pruning(self, stop: threading.Event) -> None:
+        """Forget old raw records once a day, where that is set. Killed with the process, the thread harms nothing."""
+        days = self.config.raw_retention_days
+        if days is None:
+            return
+        pruner = prune.Pruner(self.database, self.pipeline.committer, self.clock, stop)
+        threading.Thread(target=pruner.prune_daily, kwargs={"raw_days": days}, name="prune", daemon=True).start()
 
     def _stop_serving(self) -> None:
         """Runs first, then requests: a run's end is written while the API still says so."""

@@ -1,5 +1,6 @@
 """`kasparro serve` from outside: what it answers before there is a database, and how it ends."""
 
+import json
 import signal
 from pathlib import Path
 
@@ -106,6 +107,24 @@ def test_source_file_in_the_operators_folder_is_served(home: Path, start: Start,
     wait_until(lambda: get(f"{url}/data?source=desk")[1].get("data"), "rows of the new source")
     (row,) = get(f"{url}/data?source=desk")[1]["data"]
     assert (row["external_id"], row["observed_at"], row["price_usd"]) == ("x1", "2025-03-01T00:00:00Z", 1.5)
+
+
+def test_old_raw_records_are_pruned_while_serving(home: Path, start: Start, env: dict[str, str], dsn: str) -> None:
+    """Once a day where that is set; the command does it at once."""
+    (home / "archives" / "a.csv").write_text("symbol,name,date,price\nXYZ,Xyz,2024-03-01,1.50\n")
+    assert [run("run", "csv", env=env).returncode for _ in range(2)] == [0, 0]
+
+    def count(query: str) -> int:
+        with psycopg.connect(dsn) as conn:
+            return int(conn.execute(query).fetchone()[0])  # type: ignore[arg-type,index]
+
+    with psycopg.connect(dsn) as conn:
+        conn.execute("update raw_records set last_seen_at = now() - interval '8 days'")
+    start("serve", "--no-migrate", env=env | {"KASPARRO_RAW_RETENTION_DAYS": "7"})
+    wait_until(lambda: count("select count(*) from raw_records") == 0, "the old record is gone")
+    pruned = run("prune", "--runs", "1", "--raw-days", "1", "--json", env=env)
+    assert json.loads(pruned.stdout)["pruned"]["csv"] == {"raw_records": 0, "rejections": 0, "runs": 1}
+    assert count("select count(*) from quotes") == 1
 
 
 def test_healthcheck_tells_ready_from_not(start: Start, env: dict[str, str]) -> None:

@@ -12,7 +12,8 @@ from kasparro import __main__, __version__, errors
 from kasparro.config import VARIABLES
 
 COMMANDS = [
-    "serve", "run", "status", "sources", "migrate", "healthcheck", "rejections", "replay", "faults", "demo", "upstream",
+    "serve", "run", "status", "sources", "migrate", "healthcheck", "rejections", "replay", "prune", "faults",
+    "demo", "upstream",
 ]  # fmt: skip
 
 
@@ -78,7 +79,7 @@ def test_no_command_prints_the_help_and_exits_2(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
-    "command", [["serve"], ["run", "csv"], ["status"], ["sources", "check"], ["migrate"], ["demo"]]
+    "command", [["serve"], ["run", "csv"], ["prune"], ["status"], ["sources", "check"], ["migrate"], ["demo"]]
 )
 def test_bad_settings_exit_2_with_a_line_each(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

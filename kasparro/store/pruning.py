@@ -1,0 +1,152 @@
+"""What is old enough to go? Raw records, resolved rejections and runs, a bounded number at a time.
+
+Quotes stay for ever, and so do totals: only what they were made of, and how, is forgotten.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import frozen
+from psycopg import sql
+
+from kasparro.store import db
+from kasparro.store.db import Connection
+
+
+@frozen(kw_only=True)
+class OldRuns:
+    """The runs of a source and kind (the live ones, replays, backfills) up to `last_id`."""
+
+    source: str
+    kind: str
+    last_id: int
+
+
+def list_sources(conn: Connection) -> list[str]:
+    """Every source that raw records are kept of, configured or not."""
+    rows = conn.execute(
+        """
+        select substr(c.relname, length('raw_') + 1)
+        from pg_inherits i
+        join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = 'raw_records'::regclass
+        order by c.relname
+        """
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def cutoff(conn: Connection, *, days: int) -> datetime:
+    """So many days before now."""
+    (at,) = db.one(conn.execute("select clock_timestamp() - %(days)s * interval '1 day'", {"days": days}))
+    return at  # type: ignore[no-any-return]
+
+
+def count_blocks(conn: Connection, source: str) -> int:
+    """How many blocks the raw records of a source take."""
+    (blocks,) = db.one(
+        conn.execute(
+            "select pg_relation_size(%(table)s::regclass) / current_setting('block_size')::bigint",
+            {"table": f"raw_{source}"},
+        )
+    )
+    return int(blocks)
+
+
+def lock_source(conn: Connection, source: str) -> None:
+    """Let no batch of the source commit until the transaction ends: it may be about to reject a record that goes."""
+    conn.execute(
+        """
+        select key
+        from leases
+        where key = %(source)s
+        or starts_with(key, %(source)s || '/')
+        order by key
+        for update
+        """,
+        {"source": source},
+    )
+
+
+def delete_raw(conn: Connection, source: str, blocks: range, *, before: datetime) -> int:
+    """Delete the raw records in these blocks that last changed a quote before that time; how many.
+
+    Those of open rejections stay, unless such rejections are expected: they can still be replayed.
+    """
+    query = sql.SQL(
+        """
+        delete from {partition} r
+        where r.ctid >= %(first)s::tid
+        and r.ctid < %(end)s::tid
+        and r.last_seen_at < %(before)s
+        and not exists (
+            select
+            from rejections j
+            where j.source = %(source)s
+            and j.content_hash = r.content_hash
+            and j.resolved_at is null
+            and not j.expected
+        )
+        """
+    ).format(partition=sql.Identifier(f"raw_{source}"))
+    params = {"first": f"({blocks.start},0)", "end": f"({blocks.stop},0)", "before": before, "source": source}
+    return conn.execute(query, params).rowcount
+
+
+def delete_rejections(conn: Connection, source: str, *, before: datetime, limit: int) -> int:
+    """Delete rejections that were resolved before that time, at most so many; how many."""
+    return conn.execute(
+        """
+        delete from rejections
+        where id in (
+            select id
+            from rejections
+            where source = %(source)s
+            and resolved_at < %(before)s
+            order by id
+            limit %(limit)s
+        )
+        """,
+        {"source": source, "before": before, "limit": limit},
+    ).rowcount
+
+
+def list_old_runs(conn: Connection, *, keep: int) -> Sequence[OldRuns]:
+    """What lies behind the newest `keep` ended runs of every source and kind."""
+    rows = conn.execute(
+        """
+        select source, kind, max(id)
+        from (
+            select
+                id, source, split_part(slice, ':', 1) as kind,
+                row_number() over (partition by source, split_part(slice, ':', 1) order by id desc) as n
+            from runs
+            where finished_at is not null
+        ) r
+        where n > %(keep)s
+        group by source, kind
+        order by source, kind
+        """,
+        {"keep": keep},
+    ).fetchall()
+    return [OldRuns(source=source, kind=kind, last_id=last_id) for source, kind, last_id in rows]
+
+
+def delete_runs(conn: Connection, old: OldRuns, *, limit: int) -> int:
+    """Delete old runs that have ended, at most so many; how many."""
+    return conn.execute(
+        """
+        delete from runs
+        where id in (
+            select id
+            from runs
+            where source = %(source)s
+            and id <= %(last_id)s
+            and split_part(slice, ':', 1) = %(kind)s
+            and finished_at is not null
+            order by id
+            limit %(limit)s
+        )
+        """,
+        {"source": old.source, "kind": old.kind, "last_id": old.last_id, "limit": limit},
+    ).rowcount

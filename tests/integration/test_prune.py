@@ -1,0 +1,150 @@
+"""What is old goes, a little at a time; what is still needed stays, and nothing that is counted changes."""
+
+import threading
+
+import pytest
+from etl_fixtures import HOUR, NOON, ListReader, page, record, source, wait_until
+
+from kasparro import errors
+from kasparro.clock import SystemClock
+from kasparro.etl import prune
+from kasparro.etl.prune import Pruned, Pruner
+
+pytest_plugins = ("etl_checks",)
+
+
+@pytest.fixture(autouse=True)
+def without_raw(etl):
+    """Quotes outlive what they were made of: let the checks afterwards not look for it."""
+    yield
+    etl.empty()
+
+
+def pruner(etl, stop=None):
+    return Pruner(etl.database, etl.build().committer, SystemClock(), stop or threading.Event())
+
+
+def age(etl, external_id, days=31):
+    """Let the raw record of this listing be so old."""
+    command = "update raw_records set last_seen_at = last_seen_at - %s * interval '1 day' where payload ->> 'id' = %s"
+    etl.conn.execute(command, (days, external_id))
+
+
+def kept(etl):
+    return [name for (name,) in etl.rows("select payload ->> 'id' from raw_records order by 1")]
+
+
+def test_old_raw_records_go_and_quotes_stay(etl):
+    """In blocks of any size: of several thousand records exactly the old ones."""
+    etl.run(page(*(record(f"c{number:04}") for number in range(3000))))
+    totals = etl.rows("select * from source_totals")
+    etl.conn.execute("update raw_records set last_seen_at = '2020-01-01' where payload ->> 'id' < 'c2000'")
+    assert pruner(etl).prune(raw_days=30)["coinpaprika"] == Pruned(raw_records=2000)
+    assert kept(etl) == [f"c{number}" for number in range(2000, 3000)]
+    assert etl.value("select count(*) from quotes") == 3000
+    assert etl.rows("select * from source_totals") == totals
+
+
+def test_every_block_is_looked_at_when_a_table_has_many(etl, monkeypatch):
+    """Also the last one, which may be the only one of its transaction."""
+    monkeypatch.setattr(prune, "_BLOCKS", 2)
+    etl.run(page(*(record(f"c{number:04}", text="x" * 500) for number in range(200))))
+    etl.conn.execute("update raw_records set last_seen_at = '2020-01-01'")
+    assert pruner(etl).prune(raw_days=30)["coinpaprika"].raw_records == 200
+    assert kept(etl) == []
+
+
+def test_records_of_open_rejections_stay_unless_they_are_expected(etl):
+    """Somebody may still mend the map and replay them; resolved rejections of the same age go."""
+    etl.run(page(record("open", price="x"), record("gone", price=None), record("done", price="x")))
+    etl.conn.execute("update rejections set resolved_at = '2020-01-01' where external_id = 'done'")
+    for name in ("open", "gone", "done"):
+        age(etl, name)
+    assert pruner(etl).prune(raw_days=30)["coinpaprika"] == Pruned(raw_records=2, rejections=1)
+    assert kept(etl) == ["open"]
+    assert etl.rows("select external_id from rejections order by 1") == [("gone",), ("open",)]
+
+
+def test_pruned_record_is_kept_anew_when_it_is_read_again(etl):
+    """And its quote is what it was: counted as unchanged."""
+    etl.run(page(record("btc")))
+    age(etl, "btc")
+    pruner(etl).prune(raw_days=30)
+    counts = etl.run(page(record("btc"))).counts
+    assert (counts.unchanged, counts.raw_inserted, counts.inserted) == (1, 1, 0)
+
+
+def test_newest_runs_stay_of_every_source_and_kind(etl):
+    """Ended ones are counted; a live one is never touched, nor what a later run was resumed from forgotten with it."""
+    ids = [etl.run(page(record("btc"))).run_id for _ in range(4)]
+    other = etl.run(page(record("btc")), of=source("coingecko")).run_id
+    etl.conn.execute("update runs set slice = 'backfill:btc:1..2' where id = %s", (ids[0],))
+    etl.conn.execute("update runs set resumed_from = %s where id = %s", (ids[1], ids[3]))
+    totals = etl.rows("select * from run_totals order by 1, 2")
+    assert pruner(etl).prune(keep_runs=1) == {"coinpaprika": Pruned(runs=2)}
+    assert etl.rows("select id, resumed_from from runs order by 1") == [(ids[0], None), (ids[3], None), (other, None)]
+    assert etl.rows("select * from run_totals order by 1, 2") == totals
+
+
+def test_records_come_in_while_old_ones_go(etl):
+    """Both wait for each other for moments only."""
+
+    def prune_meanwhile():
+        etl.conn.execute("update raw_records set last_seen_at = '2020-01-01'")
+        assert pruner(etl).prune(raw_days=1, keep_runs=1)["coinpaprika"].raw_records == 1
+
+    pages = [page(record("a"), last=False), etl.after(1, prune_meanwhile), page(record("b", at=NOON + HOUR))]
+    assert etl.start(etl.build(ListReader({"": pages}))).counts.inserted == 2
+    assert kept(etl) == ["b"]
+
+
+def test_nothing_more_is_pruned_when_told_to_stop(etl):
+    """What went is gone; the rest is there for the next time."""
+    etl.run(page(record("btc")))
+    age(etl, "btc")
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(errors.StoppedError):
+        pruner(etl, stop).prune(raw_days=1)
+    assert kept(etl) == ["btc"]
+
+
+@pytest.mark.parametrize(
+    ("chore", "left"),
+    [
+        (None, []),
+        ("now() - interval '25 hours', null", []),
+        ("now() - interval '23 hours', null", ["btc"]),
+        ("now() - interval '25 hours', now() - interval '1 second'", []),
+    ],
+)
+def test_records_go_once_a_day(etl, chore, left):
+    """Whichever process did it last; one that was killed at it keeps others from it until its claim ends."""
+    etl.run(page(record("btc")))
+    age(etl, "btc")
+    if chore is not None:
+        etl.conn.execute(f"insert into chores values ('prune', {chore})")
+    pruner(etl).prune_if_due(raw_days=30)
+    assert kept(etl) == left
+
+
+def test_another_process_leaves_a_chore_alone_that_somebody_is_at(etl):
+    """Its claim has not ended."""
+    etl.run(page(record("btc")))
+    age(etl, "btc")
+    etl.conn.execute("insert into chores values ('prune', null, now() + interval '1 minute')")
+    pruner(etl).prune_if_due(raw_days=30)
+    assert kept(etl) == ["btc"]
+
+
+def test_process_prunes_by_itself_until_it_is_told_to_stop(etl):
+    """Whatever went wrong the time before."""
+    etl.run(page(record("btc")))
+    age(etl, "btc")
+    stop = threading.Event()
+    thread = threading.Thread(target=pruner(etl, stop).prune_daily, kwargs={"raw_days": 30})
+    thread.start()
+    wait_until(lambda: not kept(etl), what="the old record went")
+    stop.set()
+    thread.join()
+    assert etl.value("select done_at is not null and claimed_until is null from chores")
