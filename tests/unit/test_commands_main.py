@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kasparro import __main__, __version__, errors
+from kasparro.commands import arguments
 from kasparro.config import VARIABLES
 
 COMMANDS = [
@@ -37,7 +38,7 @@ def test_help_has_one_line_for_every_command(capsys: pytest.CaptureFixture[str])
         __main__.main(["--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    assert [name for name in COMMANDS if f"\n    {name}" in text] == COMMANDS == list(__main__.COMMANDS)
+    assert [name for name in COMMANDS if f"\n    {name}" in text] == COMMANDS == list(arguments.COMMANDS)
     assert all(f"  {name} " in text and meaning in text for name, meaning in VARIABLES.items())
     assert "KASPARRO_SOURCE_<NAME>_{URL,SCHEDULE,ENABLED,MAX_PAGES,RATE}" in text
 

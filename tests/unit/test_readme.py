@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kasparro import __main__, config
+from kasparro import config
+from kasparro.commands import arguments
 from kasparro.http import app as http_app
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,7 @@ def test_endpoint_is_documented(path: str) -> None:
     assert re.search(rf"`(GET|POST) {re.escape(path)}`", _section("Endpoints"))
 
 
-@pytest.mark.parametrize("command", sorted(__main__.COMMANDS))
+@pytest.mark.parametrize("command", sorted(arguments.COMMANDS))
 def test_command_is_documented(command: str) -> None:
     """Every command has a row in the README's table."""
     assert f"`kasparro {command}" in _section("Commands")

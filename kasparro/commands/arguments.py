@@ -1,0 +1,124 @@
+"""Which commands are there, and what arguments does each take? `COMMANDS` is the table of contents of the command line.
+
+What a command does is in the file of its name beside this one.
+"""
+
+import argparse
+from collections.abc import Callable
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class Command:
+    """One command. One that `winds_up` is asked to stop by a signal; the others end at once."""
+
+    help: str
+    winds_up: bool = False
+    reads_sources: bool = True
+    add_arguments: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-scheduler", action="store_true", help="only serve, run no sources")
+    parser.add_argument("--no-migrate", action="store_true", help="refuse to start while the schema is behind")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("source", nargs="*", default=[], metavar="SOURCE", help="the source's name")
+    which.add_argument("--all", action="store_true", help="every enabled source")
+    parser.add_argument("--cron", action="store_true", help="exit 0 for partial, busy and deferred runs too")
+    parser.add_argument(
+        "--accept-rejections", action="store_true", help="load batches of which too many records are rejected"
+    )
+    _add_json(parser)
+
+
+def _add_rejections(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list")
+    show = actions.add_parser("list", help="the newest first; open ones unless told otherwise")
+    show.add_argument("--source", action="append", default=[], metavar="SOURCE", help="only this source; repeatable")
+    show.add_argument("--code", help="only this code")
+    which = show.add_mutually_exclusive_group()
+    which.add_argument("--resolved", action="store_true", help="those whose records gave a quote since")
+    which.add_argument("--all", action="store_true", help="open and resolved ones")
+    show.add_argument("--limit", type=_positive, default=50, metavar="N", help="at most so many (%(default)s)")
+    _add_json(show)
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", required=True, metavar="SOURCE", help="the source's name")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--code", help="only records rejected with this code")
+    which.add_argument("--run", type=_positive, dest="run_id", metavar="ID", help="only records that this run rejected")
+    which.add_argument("--raw", action="store_true", help="every kept record, not only rejected ones")
+    _add_json(parser)
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|check")
+    _add_json(actions.add_parser("list", help="names, schedules and files"))
+    _add_json(actions.add_parser("check", help="validate files and settings; fail above an upstream's budget"))
+
+
+def _add_prune(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--raw-days", type=_positive, metavar="N", help="raw records that changed no quote for N days")
+    parser.add_argument("--runs", type=_positive, metavar="N", help="all but the newest N ended runs of each source")
+    _add_json(parser)
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=_port, help="the port to listen on (KASPARRO_PORT)")
+
+
+def _add_upstream(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add("--port", type=_port, default=8001, help="port to listen on, 0 for a free one (%(default)s)")
+    add("--seed", type=int, default=1, help="which market is made up (%(default)s)")
+    add("--tick", type=int, help="pin the prices to this tick; otherwise they follow the clock")
+    add("--tick-seconds", type=int, default=60, help="seconds a tick (%(default)s)")
+    add("--coinpaprika-coins", type=int, default=2000, metavar="N", help="coins listed (%(default)s)")
+    add("--coingecko-coins", type=int, default=3010, metavar="N", help="coins listed (%(default)s)")
+    add("--coinpaprika-key", action="append", default=[], metavar="KEY", help="accept only this key; repeatable")
+    add("--coingecko-key", action="append", default=[], metavar="KEY", help="accept only this key; repeatable")
+    add("--coingecko-plan", choices=("demo", "pro"), default="demo", help="whose host to be (%(default)s)")
+    add("--require-keys", action="store_true", help="refuse requests without a key")
+    add("--requests-per-minute", type=_positive, metavar="N", help="answer 429 above this, for each upstream")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"must be a port number from 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {text!r}")
+    return int(text)
+
+
+COMMANDS = {
+    "serve": Command(help="answer the API and run due sources", winds_up=True, add_arguments=_add_serve),
+    "run": Command(help="ingest sources once", winds_up=True, add_arguments=_add_run),
+    "status": Command(help="show how every source fares", add_arguments=_add_json),
+    "sources": Command(help="list the sources, or check their files and settings", add_arguments=_add_sources),
+    "migrate": Command(help="bring the database's schema up to date"),
+    "healthcheck": Command(help="exit 0 when the service is ready (for Docker)", reads_sources=False),
+    "rejections": Command(help="the records that gave no quote, and why", add_arguments=_add_rejections),
+    "replay": Command(
+        help="normalise rejected records, or all kept ones, again", winds_up=True, add_arguments=_add_replay
+    ),
+    "prune": Command(help="forget raw records and runs that are old", winds_up=True, add_arguments=_add_prune),
+    "faults": Command(help="the failures that can be injected, and those that fired", add_arguments=_add_json),
+    "demo": Command(help="everything on this machine, with made-up data", winds_up=True, add_arguments=_add_demo),
+    "upstream": Command(
+        help="the stand-in upstreams alone", winds_up=True, reads_sources=False, add_arguments=_add_upstream
+    ),
+}
