@@ -12,7 +12,7 @@ from attrs import frozen
 from kasparro import errors, log, model
 from kasparro.clock import Clock
 from kasparro.config import Secret
-from kasparro.http import assets, data, health, middleware, rejections, runs, state, stats
+from kasparro.http import assets, data, drift, health, middleware, rejections, runs, state, stats
 from kasparro.http import errors as problems
 from kasparro.http.resource import Resource
 from kasparro.http.streams import Streams
@@ -43,6 +43,7 @@ ROUTES: Sequence[tuple[str, Callable[[Parts], Resource]]] = (
     ("/runs", lambda p: runs.Runs(p.database, p.sources, p.requests)),
     ("/runs/{run_id}", lambda p: runs.Run(p.database)),
     ("/rejections", lambda p: rejections.Rejections(p.database, p.sources)),
+    ("/drift", lambda p: drift.Drifts(p.database, p.sources)),
     (
         "/health",
         lambda p: health.Health(p.database, p.sources, clock=p.clock, ready=p.ready, scheduler_state=p.scheduler_state),

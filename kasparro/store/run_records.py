@@ -6,7 +6,7 @@ from attrs import frozen
 from psycopg import sql
 
 from kasparro import errors
-from kasparro.store import db, timestamps
+from kasparro.store import db, drift_records, timestamps
 
 # The fields of a run record in their order. Needs a row `u` of runs in scope.
 COLUMNS = sql.SQL(
@@ -103,10 +103,20 @@ def get(conn: db.Connection, run_id: int) -> str:
         """
         select row_to_json(r)::text
         from runs u
-        cross join lateral (select {columns}, '[]'::json as drifts) r
+        cross join lateral (
+            select
+                {columns},
+                (
+                    select coalesce(json_agg(r order by d.id), '[]')
+                    from drifts d
+                    cross join lateral (select {drift_columns}) r
+                    where d.source = u.source
+                    and u.id between d.first_run_id and d.last_run_id
+                ) as drifts
+        ) r
         where u.id = %(id)s
         """
-    ).format(columns=COLUMNS)
+    ).format(columns=COLUMNS, drift_columns=drift_records.COLUMNS)
     row = conn.execute(query, {"id": run_id}).fetchone()
     if row is None:
         raise errors.NotFoundError(f"there is no run {run_id}")

@@ -1,10 +1,11 @@
 -- min_code: 0.1.0
 
 -- drifts: one row is one observed difference between a source's fields and its baseline. While it is open it is seen
--- again, not written again. renamed_to is the field that appeared where `path` vanished.
+-- again, not written again. renamed_to is the field that appeared where `path` vanished; slice is where it was seen last.
 create table drifts (
     id bigint generated always as identity primary key,
     source text not null,
+    slice text not null default '',
     path text not null,
     kind text not null check (kind in ('added', 'missing', 'type_changed', 'null_jump', 'renamed')),
     renamed_to text,
@@ -24,5 +25,30 @@ create unique index drifts_one_open on drifts (source, path, kind) where status 
 create index drifts_by_source on drifts (source, id desc);
 create index drifts_by_run on drifts (last_run_id);
 
--- What a run saw of its source's fields: path -> types, nulls, values. Null where it read nothing.
+-- field_baselines: one row is the fields that one input of a source usually has: the live list of an API ('' ), its past
+-- (backfill:), or one file. fields maps a path to its shares: how often it is there, is null, has which type.
+create table field_baselines (
+    source text not null,
+    slice text not null,
+    fields jsonb not null default '{}',
+    updated_at timestamptz not null default clock_timestamp(),
+    primary key (source, slice)
+);
+
+-- field_renames: one row is a rename in force: where `path` is not in a record, renamed_to is read instead.
+create table field_renames (
+    id bigint generated always as identity primary key,
+    source text not null,
+    path text not null,
+    renamed_to text not null,
+    drift_id bigint not null references drifts (id),
+    created_at timestamptz not null default clock_timestamp(),
+    unique (source, path, renamed_to)
+);
+create index field_renames_by_drift on field_renames (drift_id);
+
+-- What a run saw of its source's fields, counted over records looked at (some of every page, evenly): {"records": n,
+-- "paths": {path: {"seen": n, "null": n, "types": {type: n}, ...}}}. seen: records that have the field; null: those of
+-- them in which it is null or blank; types: number, number_text, time_text, url_text, text, boolean, list, object of the
+-- others. Null where a run read no record.
 alter table runs add column profile jsonb;
