@@ -137,7 +137,8 @@ class App:
         """
         if scheduler:
             self._scheduler = Scheduler(self.pipeline, self.sources, self.clock)
-        self._server = server.Server(self.wsgi(), self.config.host, self.config.port)
+        wsgi = self.wsgi()
+        self._server = server.Server(wsgi, self.config.host, self.config.port, counts=wsgi.counts)
         try:
             self._server.start()
         except errors.ConfigError as ex:
@@ -212,7 +213,7 @@ class App:
             with self.database.connection() as other:
                 fired_faults.terminate(own, other)
 
-    def wsgi(self) -> http_app.WsgiApp:
+    def wsgi(self) -> http_app.App:
         infos: Mapping[str, SourceInfo] = self.source_infos()
         return http_app.create(
             database=self.database,

@@ -32,6 +32,10 @@ class RunStatus(StrEnum):
     DEFERRED = "deferred"
 
 
+# What a run is before it ends.
+LIVE_STATUSES = (RunStatus.QUEUED, RunStatus.RUNNING)
+
+
 class Trigger(StrEnum):
     """Who asked for a run."""
 
@@ -183,13 +187,17 @@ class Counts:
 
 @frozen(kw_only=True)
 class Traffic:
-    """What a run asked of its upstream. `throttled` counts 429 answers; bytes are as received, decompressed."""
+    """What a run asked of its upstream. `throttled` counts 429 answers; bytes are as received, decompressed.
+
+    `request_seconds` is what the upstream took to answer, waits for the budget not included.
+    """
 
     requests: int = 0
     retries: int = 0
     throttled: int = 0
     throttled_seconds: float = 0.0
     bytes_read: int = 0
+    request_seconds: float = 0.0
 
     def plus(self, other: "Traffic") -> "Traffic":
         """The sum, count by count."""
@@ -199,6 +207,7 @@ class Traffic:
             throttled=self.throttled + other.throttled,
             throttled_seconds=self.throttled_seconds + other.throttled_seconds,
             bytes_read=self.bytes_read + other.bytes_read,
+            request_seconds=self.request_seconds + other.request_seconds,
         )
 
 
@@ -296,7 +305,8 @@ class SourceInfo:
 
 @frozen(kw_only=True)
 class SchedulerState:
-    """Whether this process schedules runs, and whether its scheduler thread moved lately."""
+    """Whether this process schedules runs, whether its scheduler thread moved lately, and how long ago it last did."""
 
     enabled: bool
     alive: bool
+    heartbeat_age_seconds: float | None = None

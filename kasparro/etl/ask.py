@@ -68,6 +68,8 @@ class _Asker:
         self._limits = fetch.limits_of(job.source)
         self._policy = retry.Policy() if job.source.http is None else job.source.http.retry_policy
         self._spent = retry.Spent()
+        # What the last attempt took.
+        self._seconds = 0.0
 
     def get(
         self, url: str, params: Mapping[str, str], headers: Mapping[str, str], validators: Mapping[str, str]
@@ -83,8 +85,7 @@ class _Asker:
             except errors.FetchError as ex:
                 self._wait_after(ex, request, attempt=attempt)
                 continue
-            fields = {"attempt": attempt, "status": answer.status, "waited_seconds": round(waited_seconds, 3)}
-            logger.info("request answered", extra=fields | {"bytes": answer.bytes_read})
+            self._log_answer(answer, attempt=attempt, waited_seconds=waited_seconds)
             if answer.rate_remaining is not None:
                 self._purse.correct(remaining=answer.rate_remaining, reset_seconds=answer.rate_reset_seconds)
             if answer.redirect_to is None:
@@ -101,17 +102,32 @@ class _Asker:
         """One attempt, counted whatever comes of it."""
         job, page = self._job, self._job.answers + 1
         job.check()
+        began = job.monotonic()
         try:
             job.at("fetch", page=page)
             answer = self._http.get(request, limits=self._limits)
             job.at("fetch", "after", page=page)
         except errors.FetchError as ex:
-            job.add_traffic(Traffic(requests=1, throttled=int(ex.status == 429)))
+            self._seconds = job.monotonic() - began
+            throttled = int(ex.status == 429)
+            job.add_traffic(Traffic(requests=1, throttled=throttled, request_seconds=self._seconds))
             raise
         finally:
             job.show_life()
-        job.add_traffic(Traffic(requests=1, bytes_read=answer.bytes_read))
+        self._seconds = job.monotonic() - began
+        job.add_traffic(Traffic(requests=1, bytes_read=answer.bytes_read, request_seconds=self._seconds))
         return answer
+
+    def _log_answer(self, answer: fetch.Answer, *, attempt: int, waited_seconds: float) -> None:
+        fields = {
+            "stage": "fetch",
+            "attempt": attempt,
+            "status": answer.status,
+            "seconds": round(self._seconds, 3),
+            "waited_seconds": round(waited_seconds, 3),
+            "bytes": answer.bytes_read,
+        }
+        logger.info("request answered", extra=fields)
 
     def _wait_for_token(self) -> float:
         """Pay for one request; how long that took. Raises DeferredError where it would take too long."""
@@ -132,8 +148,16 @@ class _Asker:
         """Wait before the next attempt, or raise: the failure itself, with advice, or DeferredError."""
         next_step = retry.decide(failure, attempt=attempt, spent=self._spent, policy=self._policy, draw=random.uniform)
         wait_seconds = next_step.wait_seconds if isinstance(next_step, retry.Retry) else None
-        fields = {"attempt": attempt, "status": failure.status, "wait_seconds": wait_seconds, "code": failure.code}
-        logger.warning("request failed", extra=fields | {"error": failure.message})
+        fields = {
+            "stage": "fetch",
+            "attempt": attempt,
+            "status": failure.status,
+            "seconds": round(self._seconds, 3),
+            "wait_seconds": wait_seconds,
+            "code": failure.code,
+            "error": failure.message,
+        }
+        logger.warning("request failed", extra=fields)
         wish_seconds = failure.retry_after_seconds
         if wish_seconds is None and failure.status == 429:
             wish_seconds = wait_seconds

@@ -77,6 +77,10 @@ class Job:
             self._moved_at = self._clock.monotonic()
             self.seconds[name] += self._moved_at - started
 
+    def monotonic(self) -> float:
+        """The job's clock: seconds since an arbitrary moment."""
+        return self._clock.monotonic()
+
     def show_life(self) -> None:
         """Whoever waits for good reason says so, or the run counts as hung."""
         self._moved_at = self._clock.monotonic()

@@ -65,8 +65,9 @@ class Scheduler:
     def state(self) -> SchedulerState:
         """Whether the scheduler looked lately."""
         alive = self._thread is not None and self._thread.is_alive()
-        recent = self._clock.monotonic() - self._looked_at < DEAD_AFTER_SECONDS
-        return SchedulerState(enabled=True, alive=alive and recent)
+        age_seconds = self._clock.monotonic() - self._looked_at
+        recent = age_seconds < DEAD_AFTER_SECONDS
+        return SchedulerState(enabled=True, alive=alive and recent, heartbeat_age_seconds=age_seconds)
 
     def _loop(self) -> None:
         known = False

@@ -10,9 +10,10 @@ import falcon
 from attrs import frozen
 
 from kasparro import errors, log, model
+from kasparro import metrics as figures
 from kasparro.clock import Clock
 from kasparro.config import Secret
-from kasparro.http import assets, data, drift, health, middleware, rejections, runs, state, stats
+from kasparro.http import assets, data, drift, health, metrics, middleware, rejections, runs, state, stats
 from kasparro.http import errors as problems
 from kasparro.http.resource import Resource
 from kasparro.http.streams import Streams
@@ -33,6 +34,7 @@ class Parts:
     requests: runs.Requests
     scheduler_state: Callable[[], model.SchedulerState]
     ready: health.Ready
+    counts: figures.HttpCounts
 
 
 ROUTES: Sequence[tuple[str, Callable[[Parts], Resource]]] = (
@@ -50,15 +52,25 @@ ROUTES: Sequence[tuple[str, Callable[[Parts], Resource]]] = (
     ),
     ("/health/live", lambda _: health.Live()),
     ("/health/ready", lambda p: health.ReadyToServe(p.database, p.ready)),
+    (
+        "/metrics",
+        lambda p: metrics.Metrics(
+            p.database, p.sources, ready=p.ready, scheduler_state=p.scheduler_state, counts=p.counts
+        ),
+    ),
 )
 
 
 class App(WsgiApp):
-    """Falcon, with a state for every request from its first moment, and a log line after its last byte."""
+    """Falcon, with a state for every request from its first moment, and a log line after its last byte.
 
-    def __init__(self, clock: Clock, **options: Any) -> None:
+    `counts` is what was answered, for whoever answers in its stead too.
+    """
+
+    def __init__(self, clock: Clock, counts: figures.HttpCounts, **options: Any) -> None:
         super().__init__(**options)
         self._clock = clock
+        self.counts = counts
 
     def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         current = state.begin(env.get("HTTP_X_REQUEST_ID"), self._clock)
@@ -70,7 +82,7 @@ class App(WsgiApp):
 
         with log.bind(request_id=current.request_id):
             body = super().__call__(env, note_status)
-        return middleware.LoggedBody(body, env["REQUEST_METHOD"], current)
+        return middleware.LoggedBody(body, env["REQUEST_METHOD"], current, self.counts)
 
 
 def create(
@@ -82,12 +94,13 @@ def create(
     scheduler_state: Callable[[], model.SchedulerState],
     wake_scheduler: Callable[[], None],
     ready: health.Ready,
-) -> WsgiApp:
+) -> App:
     """The WSGI application.
 
     `ready` gives None once the database was reached and its schema is current, else the error that says why not.
     """
     bounded = BoundedDatabase(database, clock)
+    counts = figures.HttpCounts(path for path, _ in ROUTES)
     allowed = bool(api_keys)
     requests = runs.Requests(
         bounded, sources, allowed=allowed, scheduler_state=scheduler_state, wake_scheduler=wake_scheduler
@@ -100,13 +113,14 @@ def create(
         requests=requests,
         scheduler_state=scheduler_state,
         ready=ready,
+        counts=counts,
     )
     around = [
         middleware.Headers(private=bool(api_keys)),
         middleware.Authentication(api_keys),
         middleware.Gate(ready),
     ]
-    app = App(clock, middleware=around)
+    app = App(clock, counts, middleware=around)
     app.req_options.strip_url_path_trailing_slash = True
     app.add_error_handler(Exception, problems.handle_bug)
     app.add_error_handler(falcon.HTTPError, problems.handle_falcon)

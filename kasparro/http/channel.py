@@ -13,6 +13,7 @@ from waitress.task import ErrorTask
 from kasparro.clock import Clock
 from kasparro.http import errors, middleware, render, state
 from kasparro.http.run_request import MAX_BODY_BYTES
+from kasparro.metrics import HttpCounts
 
 # Where waitress' own words are about its settings; the others ("Content-Length is invalid") name what is wrong.
 _BY_STATUS = {
@@ -43,7 +44,7 @@ class ProblemTask(ErrorTask):  # type: ignore[misc] # waitress has no types
         self.set_close_on_finish()
         self.content_length = len(text)
         # A request that could not be parsed has no method.
-        body = middleware.LoggedBody([text], getattr(self.request, "command", "") or "-", current)
+        body = middleware.LoggedBody([text], getattr(self.request, "command", "") or "-", current, self.channel.counts)
         try:
             for chunk in body:
                 self.write(chunk)
@@ -56,6 +57,7 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
 
     error_task_class = ProblemTask
 
-    def __init__(self, clock: Clock, *args: Any, **options: Any) -> None:
+    def __init__(self, clock: Clock, counts: HttpCounts, *args: Any, **options: Any) -> None:
         self.clock = clock
+        self.counts = counts
         super().__init__(*args, **options)

@@ -7,7 +7,7 @@ from typing import Any
 
 import falcon
 
-from kasparro import errors
+from kasparro import errors, metrics
 from kasparro.config import Secret
 from kasparro.http import state
 from kasparro.http.errors import Problem, not_ready
@@ -100,12 +100,15 @@ class Headers:
 
 
 class LoggedBody:
-    """A response body that counts its bytes, and writes the access log's line when the server is done with it."""
+    """A response body that counts its bytes; when the server is done with it, writes the access log and counts it."""
 
-    def __init__(self, body: Iterable[bytes], method: str, current: state.RequestState) -> None:
+    def __init__(
+        self, body: Iterable[bytes], method: str, current: state.RequestState, counts: metrics.HttpCounts
+    ) -> None:
         self._body = body
         self._method = method
         self._state = current
+        self._counts = counts
         self._bytes = 0
         self._handed_over = False
 
@@ -125,11 +128,13 @@ class LoggedBody:
                 close()
         finally:
             current = self._state
+            duration_ms = current.elapsed_ms()
+            self._counts.add(current.path, status=current.status, seconds=duration_ms / 1000)
             fields = {
                 "method": self._method,
-                "path": current.path or "(unknown)",
+                "path": current.path or metrics.NO_ROUTE,
                 "status": current.status,
-                "duration_ms": current.elapsed_ms(),
+                "duration_ms": duration_ms,
                 "bytes": self._bytes,
                 "client_left": self._handed_over,
                 "client": current.client,

@@ -20,6 +20,7 @@ from kasparro import errors
 from kasparro.clock import Clock, SystemClock
 from kasparro.http.channel import Channel
 from kasparro.http.run_request import MAX_BODY_BYTES
+from kasparro.metrics import HttpCounts
 
 logger = logging.getLogger("kasparro.http")
 
@@ -52,12 +53,20 @@ class Server:
     """Serves a WSGI application in a thread of its own. `host` may be a name, an address, or * for IPv4 and IPv6."""
 
     def __init__(
-        self, app: Callable[..., Any], host: str, port: int, threads: int = THREADS, *, clock: Clock | None = None
+        self,
+        app: Callable[..., Any],
+        host: str,
+        port: int,
+        threads: int = THREADS,
+        *,
+        clock: Clock | None = None,
+        counts: HttpCounts | None = None,
     ) -> None:
         self._app = app
         self._host = host
         self._threads = threads
         self._clock = clock or SystemClock()
+        self._counts = counts or HttpCounts(())
         self._map: dict[int, Any] = {}
         self._stop_at: float | None = None
         self._thread: threading.Thread | None = None
@@ -84,7 +93,7 @@ class Server:
         ).task_dispatcher
         self._listeners = [entry for entry in self._map.values() if isinstance(entry, BaseWSGIServer)]
         for listener in self._listeners:
-            listener.channel_class = functools.partial(Channel, self._clock)
+            listener.channel_class = functools.partial(Channel, self._clock, self._counts)
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self._thread.start()
 

@@ -92,6 +92,10 @@ class BoundedDatabase:
         self._watchdog = Watchdog(clock)
         logging.getLogger("psycopg.pool").addFilter(_is_news)
 
+    def stats(self) -> dict[str, int]:
+        """The pool's own numbers."""
+        return self._database.stats()
+
     @contextmanager
     def reading(
         self,

@@ -12,7 +12,8 @@ from kasparro.store import db
 class SourceHealth:
     """What is recorded of one source. Ages in seconds by the database's clock; None where there is nothing yet.
 
-    `due_age_seconds` is how long its next run has been due; negative for a run that lies ahead.
+    `failures` are those since the last success. `due_age_seconds` is how long its next run has been due; negative for
+    a run that lies ahead.
     """
 
     last_status: str | None = None
@@ -20,6 +21,7 @@ class SourceHealth:
     last_success_at: datetime | None = None
     last_failure_at: datetime | None = None
     next_run_at: datetime | None = None
+    failures: int = 0
     success_age_seconds: float | None = None
     due_age_seconds: float | None = None
     data_age_seconds: float | None = None
@@ -31,6 +33,7 @@ def list_sources(conn: db.Connection, sources: Sequence[str]) -> dict[str, Sourc
         """
         select
             k.source, s.last_status, s.last_run_at, s.last_success_at, s.last_failure_at, s.next_run_at,
+            coalesce(s.failures, 0),
             extract(epoch from clock_timestamp() - s.last_success_at)::double precision,
             extract(epoch from clock_timestamp() - s.next_run_at)::double precision,
             extract(epoch from clock_timestamp() - d.newest)::double precision
@@ -52,9 +55,10 @@ def list_sources(conn: db.Connection, sources: Sequence[str]) -> dict[str, Sourc
             last_success_at=row[3],
             last_failure_at=row[4],
             next_run_at=row[5],
-            success_age_seconds=row[6],
-            due_age_seconds=row[7],
-            data_age_seconds=row[8],
+            failures=row[6],
+            success_age_seconds=row[7],
+            due_age_seconds=row[8],
+            data_age_seconds=row[9],
         )
         for row in rows
     }

@@ -22,6 +22,7 @@ COLUMNS = sql.SQL(
     ) as counts,
     u.requests, u.retries, u.throttled, u.bytes_read,
     trim_scale(round(u.throttled_seconds::numeric, 3)) as throttled_seconds,
+    trim_scale(round(u.request_seconds::numeric, 3)) as request_seconds,
     case when u.error_code is not null then
         json_build_object('code', u.error_code, 'message', u.error_message)
     end as error,

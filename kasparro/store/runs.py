@@ -105,7 +105,8 @@ def count_up(conn: Connection, run_id: int, counts: Counts, traffic: Traffic, *,
             retries = retries + %(retries)s,
             throttled = throttled + %(throttled)s,
             throttled_seconds = throttled_seconds + %(throttled_seconds)s,
-            bytes_read = bytes_read + %(bytes_read)s
+            bytes_read = bytes_read + %(bytes_read)s,
+            request_seconds = request_seconds + %(request_seconds)s
         where id = %(run_id)s
         """,
         {"run_id": run_id, "batches": batches, **asdict(counts), **asdict(traffic)},
@@ -222,7 +223,7 @@ def get_tallies(conn: Connection, run_id: int) -> tuple[Counts, Traffic]:
             """
             select
                 records_read, inserted, updated, unchanged, duplicate, rejected, rejected_expected, raw_inserted,
-                future_dated, removed, requests, retries, throttled, throttled_seconds, bytes_read
+                future_dated, removed, requests, retries, throttled, throttled_seconds, bytes_read, request_seconds
             from runs
             where id = %(id)s
             """,

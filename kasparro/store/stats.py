@@ -9,7 +9,7 @@ from attrs import frozen
 from psycopg import sql
 
 from kasparro import model
-from kasparro.store import db, run_records, timestamps
+from kasparro.store import buckets, db, run_records, timestamps
 
 # Finished runs that durations are taken over: a day or so at usual schedules, read from an index in a millisecond.
 _DURATION_RUNS = 100
@@ -85,16 +85,8 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
                 ) as last_run,
                 c.requests, c.retries, c.throttled_seconds,
                 json_build_object(
-                    'tokens', trim_scale(round(least(
-                        w.burst,
-                        coalesce(g.tokens, w.burst)
-                            + coalesce(greatest(extract(epoch from clock_timestamp() - g.refilled_at), 0), 0)
-                            * w.per_second
-                    )::numeric, 3)),
-                    'month_used', case
-                        when g.month = date_trunc('month', clock_timestamp() at time zone 'UTC')::date then g.month_used
-                        when w.bucket is not null then 0
-                    end,
+                    'tokens', trim_scale(round(({tokens})::numeric, 3)),
+                    'month_used', {month_used},
                     'month_limit', w.month_limit
                 ) as budget,
                 json_build_object('position', k.position, 'watermark', {watermark}, 'slices', k.slices) as checkpoint
@@ -151,6 +143,8 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
         last_failure_at=timestamps.rfc3339("s.last_failure_at"),
         watermark=timestamps.rfc3339("k.watermark"),
         run_columns=run_records.COLUMNS,
+        tokens=buckets.TOKENS,
+        month_used=buckets.MONTH_USED,
     )
     totals, sources = db.one(
         conn.execute(

@@ -12,12 +12,12 @@ def count_up(conn: Connection, source: str, counts: Counts, traffic: Traffic) ->
         """
         insert into source_totals as t (
             source, records_read, inserted, updated, unchanged, duplicate, rejected, rejected_expected, raw_inserted,
-            future_dated, removed, requests, retries, throttled, throttled_seconds, bytes_read
+            future_dated, removed, requests, retries, throttled, throttled_seconds, bytes_read, request_seconds
         )
         values (
             %(source)s, %(read)s, %(inserted)s, %(updated)s, %(unchanged)s, %(duplicate)s, %(rejected)s,
             %(rejected_expected)s, %(raw_inserted)s, %(future_dated)s, %(removed)s, %(requests)s, %(retries)s,
-            %(throttled)s, %(throttled_seconds)s, %(bytes_read)s
+            %(throttled)s, %(throttled_seconds)s, %(bytes_read)s, %(request_seconds)s
         )
         on conflict (source) do update
         set
@@ -35,7 +35,8 @@ def count_up(conn: Connection, source: str, counts: Counts, traffic: Traffic) ->
             retries = t.retries + excluded.retries,
             throttled = t.throttled + excluded.throttled,
             throttled_seconds = t.throttled_seconds + excluded.throttled_seconds,
-            bytes_read = t.bytes_read + excluded.bytes_read
+            bytes_read = t.bytes_read + excluded.bytes_read,
+            request_seconds = t.request_seconds + excluded.request_seconds
         """,
         {"source": source, **asdict(counts), **asdict(traffic)},
     )

@@ -20,7 +20,8 @@ POOL_SIZE = 8
 START = datetime(2024, 1, 1, tzinfo=UTC)
 # Every table that tests write, those that refer to others first.
 TABLES = (
-    "latest_quotes", "quotes", "listings", "assets", "runs", "checkpoints", "schedules", "source_totals", "run_totals",
+    "latest_quotes", "quotes", "listings", "assets", "anomalies", "runs", "checkpoints", "schedules", "source_totals",
+    "run_totals", "anomaly_totals", "drifts", "rejections", "buckets",
 )  # fmt: skip
 KEYS = {"ann": Secret("key-of-ann-123"), "bob": Secret("key-of-bob-456")}
 ANN = {"X-API-Key": "key-of-ann-123"}
@@ -39,11 +40,13 @@ def source(name: str, **changes: Any) -> model.SourceInfo:
     return model.SourceInfo(**settings | changes)
 
 
+# A bucket that two sources share.
+SHARED = {"bucket": "shared", "burst": 20, "tokens_per_second": 0.5, "monthly_requests": 500}
 SOURCES = {
-    "coinpaprika": source("coinpaprika", freshness_seconds=1800.0),
+    "coinpaprika": source("coinpaprika", freshness_seconds=1800.0, **SHARED),
     "coingecko": source("coingecko", freshness_seconds=7200.0, monthly_requests=10_000),
     "csv": source("csv"),
-    "retired": source("retired", enabled=False),
+    "retired": source("retired", enabled=False, **SHARED),
 }
 
 

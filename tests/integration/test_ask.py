@@ -49,6 +49,29 @@ def test_request_is_sent_again_when_the_answer_may_be_better_next_time(etl, http
     assert (traffic.requests, traffic.retries, traffic.throttled) == (2, 1, int(status == 429))
 
 
+def test_time_of_every_answer_is_counted_and_logged(etl, httpserver, caplog):
+    """A source that became slow shows in its run, in its totals, and in the line of each request."""
+    answers = iter([("no", 503), (ONE, 200)])
+
+    def answer_slowly(_request):
+        time.sleep(0.1)
+        text, status = next(answers)
+        return Response(text, status=status)
+
+    httpserver.expect_request("/slow").respond_with_handler(answer_slowly)
+    http = Http(url=httpserver.url_for("").rstrip("/"), path="/slow", max_retries=1, max_retry_seconds=5.0)
+    with caplog.at_level("INFO", logger="kasparro"):
+        result = etl.run(of=source(http=http))
+    assert result.traffic.request_seconds >= 0.2
+    ((total,),) = etl.rows("select request_seconds from source_totals")
+    assert total == pytest.approx(result.traffic.request_seconds)
+    spoken = [line for line in caplog.records if line.message in ("request answered", "request failed")]
+    assert [(line.stage, line.status, line.seconds >= 0.1) for line in spoken] == [
+        ("fetch", 503, True),
+        ("fetch", 200, True),
+    ]
+
+
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 410])
 def test_request_is_not_sent_again_when_the_answer_would_be_the_same(etl, httpserver, status):
     """About a key it says which variable to look at."""

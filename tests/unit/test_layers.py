@@ -34,6 +34,7 @@ ONLY_IN = {
     "psycopg": ("kasparro.store.",),
     "psycopg_pool": ("kasparro.store.",),
     "urllib3": ("kasparro.etl.fetch",),
+    "prometheus_client": ("kasparro.metrics",),
     "falcon": ("kasparro.http.", "kasparro.upstream."),
     "waitress": ("kasparro.http.", "kasparro.upstream."),
 }

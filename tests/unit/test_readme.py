@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kasparro import config
+from kasparro import config, metrics
 from kasparro.commands import arguments
 from kasparro.http import app as http_app
 
@@ -50,6 +50,13 @@ def test_dependency_is_explained() -> None:
         name for name in names if not re.search(rf"^\|[^|]*\b{re.escape(name)}\b", _section("Dependencies"), re.M)
     }
     assert not missing
+
+
+def test_metrics_table_is_what_is_declared() -> None:
+    """Every metric has its row, with labels and meaning, and there are no others."""
+    rows = re.findall(r"^\| `(kasparro_\w+)` \|([a-z, ]*)\| (.*) \|$", _section("Metrics"), re.MULTILINE)
+    wanted = [(each.name, ", ".join(each.labels), each.meaning) for each in metrics.DECLARED.values()]
+    assert [(name, labels.strip(), meaning) for name, labels, meaning in rows] == wanted
 
 
 def test_settings_documented_exist() -> None:

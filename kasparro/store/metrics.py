@@ -1,0 +1,187 @@
+"""What GET /metrics shows of all runs anywhere: a few small queries, each bounded by the number of sources.
+
+Counters come from tables that pruning never lowers. Sources are those that are configured and those that were counted.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from kasparro import metrics, model
+from kasparro.metrics import Sample
+from kasparro.store import buckets, db
+
+# Rejections of a source that are counted at most: a glance at an index, however many there are.
+_COUNTED_REJECTIONS = 10_000
+# Statuses that a run ends with.
+_FINAL = tuple(status.value for status in model.RunStatus if status not in model.LIVE_STATUSES)
+_TOTALS = (
+    metrics.EXPECTED_REJECTIONS,
+    metrics.RAW_RECORDS,
+    metrics.FUTURE_DATED,
+    metrics.REQUESTS,
+    metrics.RETRIES,
+    metrics.THROTTLED,
+    metrics.THROTTLED_SECONDS,
+    metrics.REQUEST_SECONDS,
+    metrics.READ_BYTES,
+)
+_OUTCOMES = ("inserted", "updated", "unchanged", "duplicate", "rejected")
+
+
+def list_samples(conn: db.Connection, configured: Sequence[model.SourceInfo]) -> Iterator[Sample]:
+    """The figures of every source and bucket. What never happened to a source that is known is zero."""
+    totals = _list_totals(conn)
+    sources = sorted({info.name for info in configured} | totals.keys())
+    yield from _of_runs(conn, sources)
+    yield from _of_last_runs(conn, sources)
+    yield from _of_totals(totals, sources)
+    yield from _of_watermarks(conn)
+    yield from _of_rejections(conn, sources)
+    yield from _of_drifts(conn)
+    yield from _of_anomalies(conn)
+    yield from _of_buckets(conn, configured)
+
+
+def _of_runs(conn: db.Connection, sources: Sequence[str]) -> Iterator[Sample]:
+    rows = conn.execute("select source, status, runs, seconds from run_totals order by source, status")
+    found = {(source, status): (runs, seconds) for source, status, runs, seconds in rows}
+    for source in sources:
+        for status in _FINAL:
+            runs, seconds = found.get((source, status), (0, 0.0))
+            yield metrics.RUNS, (source, status), runs
+            yield metrics.RUN_SECONDS, (source, status), seconds
+    rows = conn.execute(
+        """
+        select source, status, count(*)
+        from runs
+        where status in ('queued', 'running')
+        group by source, status
+        order by source, status
+        """
+    )
+    live = {(source, status): runs for source, status, runs in rows}
+    for source in sources:
+        for status in model.LIVE_STATUSES:
+            yield metrics.LIVE_RUNS, (source, status), live.get((source, status.value), 0)
+
+
+def _of_last_runs(conn: db.Connection, sources: Sequence[str]) -> Iterator[Sample]:
+    rows = conn.execute(
+        """
+        select k.source, u.seconds
+        from unnest(%(sources)s::text[]) as k (source)
+        cross join lateral (
+            select extract(epoch from r.finished_at - r.started_at)::double precision as seconds
+            from runs r
+            where r.source = k.source
+            and r.slice = ''
+            -- When a crashed run really ended, nobody knows.
+            and r.status in ('succeeded', 'partial', 'failed', 'interrupted', 'deferred')
+            order by r.id desc
+            limit 1
+        ) u
+        order by k.source
+        """,
+        {"sources": list(sources)},
+    )
+    for source, seconds in rows:
+        yield metrics.LAST_RUN_SECONDS, (source,), seconds
+
+
+def _list_totals(conn: db.Connection) -> dict[str, tuple[float, ...]]:
+    """By source: the outcomes of its records, then the figures of _TOTALS."""
+    rows = conn.execute(
+        """
+        select
+            source, inserted, updated, unchanged, duplicate, rejected, rejected_expected, raw_inserted, future_dated,
+            requests, retries, throttled, throttled_seconds, request_seconds, bytes_read
+        from source_totals
+        order by source
+        """
+    )
+    return {row[0]: row[1:] for row in rows}
+
+
+def _of_totals(totals: Mapping[str, Sequence[float]], sources: Sequence[str]) -> Iterator[Sample]:
+    nothing = (0,) * (len(_OUTCOMES) + len(_TOTALS))
+    for source in sources:
+        values = totals.get(source, nothing)
+        for outcome, value in zip(_OUTCOMES, values, strict=False):
+            yield metrics.RECORDS, (source, outcome), value
+        for metric, value in zip(_TOTALS, values[len(_OUTCOMES) :], strict=True):
+            yield metric, (source,), value
+
+
+def _of_watermarks(conn: db.Connection) -> Iterator[Sample]:
+    rows = conn.execute(
+        """
+        select source, extract(epoch from clock_timestamp() - max(watermark))::double precision
+        from checkpoints
+        where watermark is not null
+        and not starts_with(slice, %(backfills)s)
+        group by source
+        order by source
+        """,
+        {"backfills": model.BACKFILL_PREFIX},
+    )
+    for source, seconds in rows:
+        yield metrics.WATERMARK_LAG, (source,), seconds
+
+
+def _of_rejections(conn: db.Connection, sources: Sequence[str]) -> Iterator[Sample]:
+    rows = conn.execute(
+        """
+        select k.source, o.rejections
+        from unnest(%(sources)s::text[]) as k (source)
+        cross join lateral (
+            select count(*) as rejections
+            from (
+                select
+                from rejections r
+                where r.source = k.source
+                and r.resolved_at is null
+                and not r.expected
+                limit %(most)s
+            ) r
+        ) o
+        order by k.source
+        """,
+        {"sources": list(sources), "most": _COUNTED_REJECTIONS},
+    )
+    for source, rejections in rows:
+        yield metrics.OPEN_REJECTIONS, (source,), rejections
+
+
+def _of_drifts(conn: db.Connection) -> Iterator[Sample]:
+    rows = conn.execute(
+        """
+        select source, kind, count(*), count(*) filter (where status = 'open')
+        from drifts
+        group by source, kind
+        order by source, kind
+        """
+    )
+    for source, kind, drifts, still_open in rows:
+        yield metrics.DRIFTS, (source, kind), drifts
+        yield metrics.OPEN_DRIFTS, (source, kind), still_open
+
+
+def _of_anomalies(conn: db.Connection) -> Iterator[Sample]:
+    rows = conn.execute(
+        "select source, metric, severity, anomalies from anomaly_totals order by source, metric, severity"
+    )
+    for source, metric, severity, anomalies in rows:
+        yield metrics.ANOMALIES, (source, metric, severity), anomalies
+
+
+def _of_buckets(conn: db.Connection, configured: Sequence[model.SourceInfo]) -> Iterator[Sample]:
+    """Each bucket once: sources that share it agree on what it holds."""
+    users = {info.bucket: info for info in configured if info.bucket}
+    for budget in buckets.list_budgets(conn, list(users.values())):
+        name = (budget.name,)
+        if budget.tokens is not None:
+            yield metrics.TOKENS, name, budget.tokens
+        yield metrics.BLOCKED_SECONDS, name, budget.blocked_seconds
+        yield metrics.MONTH_USED, name, budget.month_used
+        limit = users[budget.name].monthly_requests
+        if limit is not None:
+            yield metrics.MONTH_LIMIT, name, limit
