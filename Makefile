@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo run up down down-clean logs demo-up demo-down smoke test check lint types format lock bench clean
+.PHONY: help install demo run up down down-clean logs demo-up demo-down smoke deploy test check lint types format lock bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
@@ -40,6 +40,9 @@ demo-down: ## stop that, and remove its data
 
 smoke: $(STAMP) ## show it end to end: in Docker, else in processes; URL=https://... only reads from a deployed one
 	@exec $(BIN)/python scripts/smoke $(if $(URL),--url $(URL))
+
+deploy: $(STAMP) ## to Fly.io; DRY_RUN=1 shows the commands, IMAGE=... takes an earlier release's image
+	@exec $(BIN)/python scripts/deploy-fly $(if $(DRY_RUN),--dry-run) $(if $(IMAGE),--image '$(IMAGE)')
 
 test: $(STAMP) ## run the whole test suite, one worker a core
 	@exec $(BIN)/python -m pytest -n auto --maxprocesses=4

@@ -160,6 +160,10 @@ class App:
         finally:
             self._stop_serving()
 
+    def pruner(self, stop: threading.Event) -> prune.Pruner:
+        """What forgets old records, until `stop` is set."""
+        return prune.Pruner(self.database, self.pipeline.committer, self.clock, stop)
+
     @property
     def port(self) -> int | None:
         """The port that the service listens on, once it does."""
@@ -237,10 +241,9 @@ class App:
     def _start_pruning(self, stop: threading.Event) -> None:
         """Forget old raw records once a day, where that is set. Killed with the process, the thread harms nothing."""
         days = self.config.raw_retention_days
-        if days is None:
-            return
-        pruner = prune.Pruner(self.database, self.pipeline.committer, self.clock, stop)
-        threading.Thread(target=pruner.prune_daily, kwargs={"raw_days": days}, name="prune", daemon=True).start()
+        if days is not None:
+            pruner = self.pruner(stop)
+            threading.Thread(target=pruner.prune_daily, kwargs={"raw_days": days}, name="prune", daemon=True).start()
 
     def _stop_serving(self) -> None:
         """Runs first, then requests: a run's end is written while the API still says so."""

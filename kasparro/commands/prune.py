@@ -10,7 +10,7 @@ from kasparro.app import App
 from kasparro.commands import logs, output
 from kasparro.commands.signals import Stop
 from kasparro.config import Config
-from kasparro.etl.prune import Pruned, Pruner
+from kasparro.etl.prune import Pruned
 
 _NUMBERS = ("raw records", "rejections", "runs")
 
@@ -22,8 +22,7 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
     logs.begin(config, sys.stderr)
     with App(config) as app:
         app.open_database(stop, wait_seconds=config.db_wait_seconds, migrate_first=True)
-        pruner = Pruner(app.database, app.pipeline.committer, app.clock, stop)
-        pruned = pruner.prune(raw_days=args.raw_days, keep_runs=args.runs)
+        pruned = app.pruner(stop).prune(raw_days=args.raw_days, keep_runs=args.runs)
     if args.json:
         output.show_json({"pruned": {source: asdict(each) for source, each in pruned.items()}})
         return 0

@@ -24,6 +24,9 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
             trigger = Trigger.CRON if args.cron else Trigger.CLI
             task = Task(accept_rejections=args.accept_rejections)
             outcomes = runner.run_sources(app, names, trigger=trigger, stop=stop, watch=watch, task=task)
+            # Where a cron schedules, nobody else prunes.
+            if args.cron and config.raw_retention_days is not None:
+                app.pruner(stop).try_if_due(raw_days=config.raw_retention_days)
     if args.json:
         output.show_json({"runs": [outcome.as_json() for outcome in outcomes]})
     else:

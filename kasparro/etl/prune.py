@@ -1,4 +1,4 @@
-"""Forgetting what is old: by command, and once a day by one of the processes that schedule.
+"""Forgetting what is old: by command, and once a day by one of the processes that schedule, be it `serve` or a cron.
 
 Every transaction is short and bounded, so that ingestion and requests go on. One that was killed has simply pruned
 less; the next goes on.
@@ -75,15 +75,19 @@ class Pruner:
     def prune_daily(self, *, raw_days: int) -> None:
         """Prune raw records once a day, in turn with other processes, until told to stop."""
         while not self._stop.is_set():
-            try:
-                self.prune_if_due(raw_days=raw_days)
-            except errors.StoppedError:
-                return
-            except errors.KasparroError as ex:
-                logger.warning("not pruned", extra={"code": ex.code, "error": ex.message})
-            except Exception:
-                logger.exception("not pruned: this is a bug")
+            self.try_if_due(raw_days=raw_days)
             self._clock.wait(self._stop, _LOOK_SECONDS)
+
+    def try_if_due(self, *, raw_days: int) -> None:
+        """As `prune_if_due`, but what goes wrong is only logged: the next look goes on."""
+        try:
+            self.prune_if_due(raw_days=raw_days)
+        except errors.StoppedError:
+            pass
+        except errors.KasparroError as ex:
+            logger.warning("not pruned", extra={"code": ex.code, "error": ex.message})
+        except Exception:
+            logger.exception("not pruned: this is a bug")
 
     def prune_if_due(self, *, raw_days: int) -> None:
         """Prune raw records, unless that was done within the last day or somebody is at it."""

@@ -155,11 +155,13 @@ def is_stale(info: model.SourceInfo, state: SourceHealth) -> bool:
     """Whether a source has gone without a success, or its data without news, for longer than it should.
 
     A source that never succeeded is measured by when its next run became due: one that is not due is not stale.
-    The age of the data counts only where the source says how old it may be: an archive's may be any.
+    The age of the data counts only where the source says how old it may be: an archive's may be any. It may always be
+    as old as a schedule that was widened makes it.
     """
     run_age = state.due_age_seconds if state.success_age_seconds is None else state.success_age_seconds
     limit = None if info.interval_seconds is None else _INTERVALS * info.interval_seconds + _RUN_SECONDS
-    return _exceeds(run_age, limit) or _exceeds(state.data_age_seconds, info.freshness_seconds)
+    fresh = None if info.freshness_seconds is None else max(info.freshness_seconds, limit or 0.0)
+    return _exceeds(run_age, limit) or _exceeds(state.data_age_seconds, fresh)
 
 
 def _exceeds(age: float | None, limit: float | None) -> bool:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 import checks
 from client import Client, Failed
@@ -25,24 +26,29 @@ def main() -> int:
         prog="make smoke", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--url", help="only read from the service at this address; its key: KASPARRO_SMOKE_KEY")
+    parser.add_argument(
+        "--cron-since", type=_moment, metavar="TIME", help="with --url: wait for what its cron ingests after this time"
+    )
     parser.add_argument("--local", action="store_true", help="processes, even where there is a container engine")
     args = parser.parse_args()
     began = time.monotonic()
     try:
-        held = (
-            _remote(args.url) if args.url else _whole(LocalStack if args.local or not _has_engine() else ComposeStack)
-        )
+        if args.url:
+            held = _remote(args.url, cron_since=args.cron_since)
+        else:
+            held = _whole(LocalStack if args.local or not _has_engine() else ComposeStack)
     except KeyboardInterrupt:
         return 130
     print(f"{'everything held' if held else 'FAILED'}, {time.monotonic() - began:.0f} s")
     return 0 if held else 1
 
 
-def _remote(url: str) -> bool:
+def _remote(url: str, *, cron_since: datetime | None) -> bool:
     """What a deployed service can be asked without changing anything."""
     key = os.environ.get("KASPARRO_SMOKE_KEY") or _first_key(os.environ.get("KASPARRO_API_KEYS", ""))
     client = Client(url, key)
-    return _show("API", lambda: checks.read_api(client))
+    ran = cron_since is None or _show("cron", lambda: checks.see_cron(client, cron_since))
+    return ran and _show("API", lambda: checks.read_api(client))
 
 
 def _whole(make: Callable[[str], Stack]) -> bool:
@@ -85,6 +91,13 @@ def _has_engine() -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return asked.returncode == 0 and answered.returncode == 0
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"must say its time zone, got {text!r}")
+    return moment
 
 
 def _first_key(entries: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import secrets
 import statistics
+from datetime import datetime
 from typing import Any
 
 from client import Client, Failed, wait_until
@@ -45,6 +46,8 @@ name = "name"
 observed_at = "last_updated"
 price_usd = "current_price"
 """
+# What a new machine, and a run that has to wait for its upstream, may take.
+_CRON_SECONDS = 300.0
 # Milliseconds. What a page may take at the median, on any machine; it is a few on an idle one.
 _SLOWEST_PAGE_MS = 500.0
 
@@ -88,6 +91,25 @@ def read_api(client: Client) -> str:
     if client.url.startswith(("http://127.", "http://localhost")):
         _require(median < _SLOWEST_PAGE_MS, f"a page takes {median:.0f} ms")
     return f"{seen} rows in 5 pages, none twice; filters; 400, 401, 404, 405; request ids; a page in {median:.1f} ms"
+
+
+def see_cron(client: Client, since: datetime) -> str:
+    """Every source was run by a cron after that time; at least one of them well: an upstream may be away."""
+    enabled = {name for name, source in client.get("/health")["etl"].items() if source["enabled"]}
+
+    def look() -> dict[str, str] | None:
+        runs = client.get("/runs?limit=100")["data"]
+        ended = {
+            run["source"]: run["status"]
+            for run in reversed(runs)
+            if run["trigger"] == "cron" and run["finished_at"] and datetime.fromisoformat(run["finished_at"]) >= since
+        }
+        return ended if enabled <= ended.keys() else None
+
+    ended = wait_until(look, f"runs of {', '.join(sorted(enabled))} by the cron", seconds=_CRON_SECONDS)
+    said = ", ".join(f"{name} {status}" for name, status in sorted(ended.items()))
+    _require(not {"succeeded", "partial"}.isdisjoint(ended.values()), f"no run of the cron went well: {said}")
+    return said
 
 
 def run_again(stack: Stack) -> str:

@@ -44,6 +44,19 @@ def test_run_exits_3_for_a_partial_run_unless_cron_asks(home: Path, env: dict[st
     assert "\x1b" not in done.stdout + done.stderr
 
 
+def test_cron_marks_its_runs_and_prunes(home: Path, env: dict[str, str], dsn: str) -> None:
+    """Where a cron schedules, runs say so, and old raw records go without another process."""
+    env = env | {"KASPARRO_RAW_RETENTION_DAYS": "7"}
+    write_archive(home, "2025-01-01,BTC,Bitcoin,1\n")
+    assert run("run", "--all", env=env).returncode == 0
+    with psycopg.connect(dsn) as conn:
+        conn.execute("update raw_records set last_seen_at = now() - interval '8 days'")
+    assert run("run", "--all", "--cron", env=env).returncode == 0
+    with psycopg.connect(dsn) as conn:
+        assert conn.execute("select array_agg(trigger order by id) from runs").fetchone() == (["cli", "cron"],)
+        assert conn.execute("select count(*) from raw_records").fetchone() == (0,)
+
+
 def test_run_is_busy_beside_another_and_interrupted_by_ctrl_c(
     start: Start, env: dict[str, str], dsn: str, upstream: str
 ) -> None:

@@ -41,6 +41,13 @@ def test_old_data_counts_only_where_freshness_is_asked_for() -> None:
     assert health.is_stale(source(freshness_seconds=3600.0), old)
 
 
+def test_data_may_be_as_old_as_the_schedule_makes_them() -> None:
+    """An hourly cron for a source that is made for five minutes is no lasting alarm."""
+    hourly = source(freshness_seconds=1800.0, interval_seconds=3600.0)
+    assert not health.is_stale(hourly, SourceHealth(success_age_seconds=1.0, data_age_seconds=7200.0))
+    assert health.is_stale(hourly, SourceHealth(success_age_seconds=1.0, data_age_seconds=7300.0))
+
+
 def test_source_that_never_succeeded_is_stale_when_long_due() -> None:
     """A scheduler that never gets to a source is noticed."""
     assert not health.is_stale(source(), SourceHealth())
