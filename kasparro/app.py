@@ -16,10 +16,11 @@ from types import TracebackType
 from kasparro import errors, reach
 from kasparro.clock import Clock, SystemClock
 from kasparro.config import Config
-from kasparro.etl import catalogue, faults, fetch, pipeline, prune, schedule, tenure
+from kasparro.etl import backfill, catalogue, faults, fetch, pipeline, prune, schedule, tenure
 from kasparro.etl.readers import Reader
 from kasparro.etl.readers.csv_files import CsvFilesReader
 from kasparro.etl.readers.json_api import Get, JsonApiReader
+from kasparro.etl.readers.json_history import JsonHistoryReader
 from kasparro.etl.scheduler import Scheduler
 from kasparro.etl.source import Kind, Source
 from kasparro.http import app as http_app
@@ -174,6 +175,20 @@ class App:
         self.database.close()
         self._http.close()
         self._reach.close()
+
+    def backfill_task(self, source: Source, part: backfill.Part, *, again: bool) -> pipeline.Task:
+        """To read this slice of the source's past, beside its live runs; `again`: even if it was read already."""
+        endpoint = catalogue.endpoint(source, self.config)
+
+        def open_reader(given: Source, get: Get) -> Reader:
+            return JsonHistoryReader(given, endpoint, get, part=part, again=again)
+
+        return pipeline.Task(
+            slice=part.slice,
+            beside_live=True,
+            open_reader=open_reader,
+            normaliser=backfill.compile_source(source),
+        )
 
     def source_infos(self) -> dict[str, SourceInfo]:
         """What the API tells of the configured sources."""

@@ -260,6 +260,15 @@ class RunResult:
 
 
 @frozen(kw_only=True)
+class Listing:
+    """One thing as its source names it."""
+
+    external_id: str
+    symbol: str
+    name: str
+
+
+@frozen(kw_only=True)
 class MatchListing:
     """What matching knows of a listing."""
 

@@ -5,6 +5,7 @@ What a command does is in the file of its name beside this one.
 
 import argparse
 from collections.abc import Callable
+from datetime import date, datetime
 
 from attrs import frozen
 
@@ -36,6 +37,19 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-rejections", action="store_true", help="load batches of which too many records are rejected"
     )
+    _add_json(parser)
+
+
+def _add_backfill(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("source", metavar="SOURCE", help="the source's name")
+    add("--from", type=_day, required=True, dest="first", metavar="DAY", help="first day, such as 2025-01-31 (UTC)")
+    add("--to", type=_day, dest="last", metavar="DAY", help="last day (yesterday)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--top", type=_positive, default=100, metavar="N", help="the N first by rank (%(default)s)")
+    which.add_argument("--ids", nargs="+", metavar="ID", help="listings with these ids of the source")
+    which.add_argument("--all", action="store_true", help="every listing of the source")
+    add("--again", action="store_true", help="ask for slices that are complete, too")
     _add_json(parser)
 
 
@@ -98,6 +112,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _day(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a day such as 2025-01-31, got {text!r}") from None
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {text!r}")
@@ -111,6 +132,7 @@ COMMANDS = {
     "sources": Command(help="list the sources, or check their files and settings", add_arguments=_add_sources),
     "migrate": Command(help="bring the database's schema up to date"),
     "healthcheck": Command(help="exit 0 when the service is ready (for Docker)", reads_sources=False),
+    "backfill": Command(help="ingest the past of listings, slice by slice", winds_up=True, add_arguments=_add_backfill),
     "rejections": Command(help="the records that gave no quote, and why", add_arguments=_add_rejections),
     "replay": Command(
         help="normalise rejected records, or all kept ones, again", winds_up=True, add_arguments=_add_replay

@@ -3,9 +3,12 @@
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from kasparro.commands import runner
+
+# Told before every step: (steps done, steps in all, what comes now).
+Step = Callable[[int, int, str], None]
 
 
 @contextlib.contextmanager
@@ -35,3 +38,18 @@ def lines() -> Iterator[runner.Watch]:
             progress.update(progress.task_ids[shown[source]], completed=records, slice=slice_name)
 
         yield watch
+
+
+@contextlib.contextmanager
+def bar() -> Iterator[Step]:
+    """Whom work with a known end tells how far it has come; nobody where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total, _now: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task_id = progress.add_task("", total=None)
+        yield lambda done, total, now: progress.update(task_id, completed=done, total=total, description=now)

@@ -48,13 +48,14 @@ class Task:
     """What a run is to do, where that is not to read what the source has now.
 
     `slice` names the run's part of the source. A run `beside_live` holds a lease of that slice alone, any other the
-    source's own. `open_reader` reads instead of the source's own reader; `work` is done instead of reading. With
-    `accept_rejections` no share of rejected records is too large.
+    source's own. `open_reader` reads, and `normaliser` normalises, instead of the source's own; `work` is done instead
+    of reading. With `accept_rejections` no share of rejected records is too large.
     """
 
     slice: str = LIVE
     beside_live: bool = False
     open_reader: OpenReader | None = None
+    normaliser: normalise.Normaliser | None = None
     work: Callable[[Job], None] | None = None
     accept_rejections: bool = False
 
@@ -155,7 +156,7 @@ class Pipeline:
             if task.work is not None:
                 task.work(job)
             else:
-                self._ingest(job, task.open_reader or self._open_reader)
+                self._ingest(job, task)
         except errors.StoppedError as ex:
             return _ending(job, RunStatus.INTERRUPTED, ex)
         except errors.DeferredError as ex:
@@ -176,10 +177,10 @@ class Pipeline:
         failed = worst or len(job.slice_errors) == job.slices
         return _ending(job, RunStatus.FAILED if failed else RunStatus.PARTIAL, error)
 
-    def _ingest(self, job: Job, open_reader: OpenReader) -> None:
+    def _ingest(self, job: Job, task: Task) -> None:
         purse = Purse(self._database, self.committer, job)
-        reader = open_reader(job.source, ask.asker(self._http, job, purse))
-        normaliser = normalise.compile_source(job.source)
+        reader = (task.open_reader or self._open_reader)(job.source, ask.asker(self._http, job, purse))
+        normaliser = task.normaliser or normalise.compile_source(job.source)
         for slice_name in reader.slices():
             job.slices += 1
             try:

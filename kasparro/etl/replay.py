@@ -5,15 +5,15 @@ replay that was killed is simply started again. Nothing is missing meanwhile: ne
 """
 
 from collections.abc import Iterator, Sequence
-from uuid import UUID
 
 from attrs import evolve
 
-from kasparro.etl import commit, normalise
+from kasparro.etl import backfill, commit, normalise
 from kasparro.etl.commit import Committer
 from kasparro.etl.job import Job
 from kasparro.etl.readers import json_text
-from kasparro.model import REPLAY, Counts, Normalised, Page
+from kasparro.etl.source import Source
+from kasparro.model import BACKFILL_PREFIX, REPLAY, Counts, Normalised, Page
 from kasparro.store import batches, replays
 from kasparro.store.db import Connection, Database
 from kasparro.store.replays import Kept, Owned, Wanted
@@ -45,13 +45,13 @@ class Replay:
         self._committer.match(job)
 
     def _reload(self, job: Job) -> None:
-        normaliser = normalise.compile_source(job.source)
+        normaliser = _Normaliser(job.source)
         origin = commit.origin_of(job, Page(slice=REPLAY, records=()))
         for page in self._kept(job):
             page.sort(key=lambda kept: (kept.last_seen_at, kept.content_hash))
             with job.stage("normalise"):
                 job.at("normalise", page=job.pages)
-                items = _normalise(normaliser, page)
+                items = normaliser.items_of(page)
             self._committer.commit(job, items, lambda conn: batches.reload(conn, origin))
             job.note_batch(REPLAY, len(items))
 
@@ -75,12 +75,12 @@ class Replay:
 
     def _remove_stale(self, job: Job) -> int:
         """How many quotes went because their own raw records no longer yield their keys."""
-        normaliser = normalise.compile_source(job.source)
+        normaliser = _Normaliser(job.source)
         ceiling = job.run.started_at + commit.FUTURE_TOLERANCE
         total = 0
         for page in self._owned(job):
             with job.stage("normalise"):
-                items = _normalise(normaliser, [owned.record for owned in page])
+                items = normaliser.items_of([owned.record for owned in page])
             stale = [owned for owned, item in zip(page, items, strict=True) if not _yields(item, owned)]
             if not stale:
                 continue
@@ -121,20 +121,26 @@ class Replay:
         job.note_batch(REPLAY, 0)
 
 
-def _normalise(normaliser: normalise.Normaliser, page: Sequence[Kept]) -> list[Normalised]:
-    """The records as their source's field map sees them today, under the hashes that they are kept by."""
-    records = json_text.records(f"[{','.join(kept.payload for kept in page)}]", "")
-    return [
-        evolve(normaliser(record, kept.constants), content_hash=_text(kept.content_hash))
-        for record, kept in zip(records, page, strict=True)
-    ]
+class _Normaliser:
+    """Sees records as the field maps of their source do today, under the hashes that they are kept by."""
+
+    def __init__(self, source: Source) -> None:
+        self._live = normalise.compile_source(source)
+        self._past = backfill.compile_source(source) if source.backfill is not None else self._live
+
+    def items_of(self, page: Sequence[Kept]) -> list[Normalised]:
+        """What the records give, in their order."""
+        records = json_text.records(f"[{','.join(kept.payload for kept in page)}]", "")
+        return [
+            evolve(self._of(kept)(record, kept.constants), content_hash=kept.content_hash.hex)
+            for record, kept in zip(records, page, strict=True)
+        ]
+
+    def _of(self, kept: Kept) -> normalise.Normaliser:
+        return self._past if kept.slice.startswith(BACKFILL_PREFIX) else self._live
 
 
 def _yields(item: Normalised, owned: Owned) -> bool:
     if item.quote is None:
         return False
     return (item.external_id, item.quote.observed_at) == (owned.external_id, owned.observed_at)
-
-
-def _text(content_hash: UUID) -> str:
-    return content_hash.hex

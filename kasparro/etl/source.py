@@ -119,6 +119,41 @@ class Paging:
 
 
 @frozen(kw_only=True)
+class Since:
+    """The parameter that asks for what is new: the watermark, moved back by `lookback_seconds`, written as `format`.
+
+    An upstream that corrects what it sent, or stamps it late, is read again that far; the watermark itself stays.
+    Without a watermark, at first, nothing is added to the parameters of [http].
+    """
+
+    param: str
+    format: str = "rfc3339"
+    lookback_seconds: float = 0.0
+
+
+@frozen(kw_only=True)
+class Backfill:
+    """How an API is asked for the past of one listing, `window_days` at a time.
+
+    `path` holds {id}, the listing's external_id; `from_param` and `to_param` carry the first and the last second of a
+    window, written as `format`. The answer holds records at `records`, or `series`: name -> dotted path of a list of
+    [time, value] pairs, which become records of `time` and the names. An answer of `max_records` is one that was cut
+    off. `fields` are those of a quote; external_id, symbol and name are the listing's.
+    """
+
+    path: str
+    from_param: str
+    to_param: str
+    format: str = "epoch_seconds"
+    params: Mapping[str, str] = field(factory=dict)
+    records: str = ""
+    series: Mapping[str, str] = field(factory=dict)
+    window_days: int
+    max_records: int | None = None
+    fields: Mapping[str, FieldMap]
+
+
+@frozen(kw_only=True)
 class Http:
     """Where an API answers. `records` is the dotted path of the list in the answer; '' is the answer itself.
 
@@ -164,6 +199,8 @@ class Source:
     http: Http | None = None
     auth: Auth | None = None
     paging: Paging | None = None
+    since: Since | None = None
+    backfill: Backfill | None = None
     files: Files | None = None
     limits: Limits = Limits()
     max_rejected_share: float | None = None

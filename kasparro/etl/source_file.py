@@ -32,16 +32,22 @@ def load(path: Path) -> Source:
     problems = list(source_rules.problems(source))
     if problems:
         raise errors.ConfigError([f"{path.name}: {line}" for line in problems])
-    source = evolve(source, fields=_with_types(source))
+    source = evolve(source, fields=_with_types(_all_fields(source)))
+    if source.backfill is not None:
+        source = evolve(source, backfill=evolve(source.backfill, fields=_with_types(source.backfill.fields)))
     if source.files is not None and source.files.glob and not Path(source.files.glob).is_absolute():
         source = evolve(source, files=evolve(source.files, glob=str(path.parent.resolve() / source.files.glob)))
     return source
 
 
-def _with_types(source: Source) -> dict[str, FieldMap]:
+def _all_fields(source: Source) -> dict[str, FieldMap]:
     fields = dict(source.fields)
     if source.files is not None and "external_id" not in fields:
         fields["external_id"] = FieldMap(template="{symbol}:{name}")
+    return fields
+
+
+def _with_types(fields: Mapping[str, FieldMap]) -> dict[str, FieldMap]:
     return {
         name: evolve(fields[name], type=fields[name].type or FIELD_TYPES[name])
         for name in FIELD_TYPES

@@ -3,10 +3,11 @@
 import math
 import re
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 
-from kasparro.etl.source import FIELD_TYPES, Kind, Source
+from kasparro.etl import values
+from kasparro.etl.source import FIELD_TYPES, FieldMap, Kind, Source
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 _ADDRESS = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?")
@@ -14,6 +15,10 @@ _ADDRESS = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?")
 EPOCHS = ("epoch_seconds", "epoch_milliseconds")
 RESERVED_NAMES = frozenset({"records"})
 REQUIRED_FIELDS = ("external_id", "symbol", "name", "observed_at", "price_usd")
+# Seconds, a year: what reads further back every time is no increment any more.
+_MAX_LOOKBACK_SECONDS = 366 * 86400
+# Days, ten years: more than any upstream gives at once.
+_MAX_WINDOW_DAYS = 3660
 # Codes a source may expect: what normalising can say of a record.
 REJECTION_CODES = frozenset({
     "external_id_missing", "symbol_missing", "name_missing", "observed_at_missing", "price_missing",
@@ -37,12 +42,13 @@ def problems(source: Source) -> Iterator[str]:
     else:
         if source.files is None:
             yield "files: a csv_files source needs a table [files] with a glob"
-        for key in ("http", "auth", "paging"):
+        for key in ("http", "auth", "paging", "since", "backfill"):
             if getattr(source, key) is not None:
                 yield f"{key}: only a json_api source has {key}"
     if source.max_rejected_share is not None and not 0 <= source.max_rejected_share <= 1:
         yield f"max_rejected_share: must be from 0 to 1, got {source.max_rejected_share!r}"
     yield from _check_fields(source)
+    yield from _check_history(source)
     yield from _check_http(source)
     yield from _check_limits(source)
 
@@ -75,14 +81,18 @@ def _check_fields(source: Source) -> Iterator[str]:
     for name in REQUIRED_FIELDS:
         if name not in source.fields and not (name == "external_id" and source.kind is Kind.CSV_FILES):
             yield f"fields.{name}: required"
-    for name, spec in source.fields.items():
-        where = f"fields.{name}"
+    yield from _check_maps("fields", source.fields, dotted=source.kind is Kind.JSON_API)
+
+
+def _check_maps(table: str, fields: Mapping[str, FieldMap], *, dotted: bool) -> Iterator[str]:
+    for name, spec in fields.items():
+        where = f"{table}.{name}"
         if name not in FIELD_TYPES:
             yield f"{where}: there is no quote field {name!r} ({', '.join(FIELD_TYPES)})"
             continue
         if sum((bool(spec.paths), spec.value is not None, spec.template is not None)) != 1:
             yield f"{where}: give exactly one of path, paths, value or template"
-        if any(not part for path in spec.paths for part in path.split(".")) and source.kind is Kind.JSON_API:
+        if dotted and any(not part for path in spec.paths for part in path.split(".")):
             yield f"{where}.paths: a path is dotted names, got {spec.paths!r}"
         wanted = FIELD_TYPES[name]
         types = ("time", *EPOCHS) if wanted == "time" else (wanted,)
@@ -98,6 +108,42 @@ def _check_fields(source: Source) -> Iterator[str]:
             yield f"{where}.template: cannot use {{symbol}}, which is not known yet"
         if spec.scale is not None and (wanted != "number" or not _is_scale(spec.scale)):
             yield f"{where}.scale: must be a quoted number from 1e-40 to 1e40 on a number field, got {spec.scale!r}"
+
+
+def _check_history(source: Source) -> Iterator[str]:
+    """What asks for a part of time only: [since] and [backfill]."""
+    for table, asked in (("since", source.since), ("backfill", source.backfill)):
+        if asked is not None and asked.format not in values.TIME_FORMATS:
+            yield f"{table}.format: must be one of {', '.join(values.TIME_FORMATS)}, got {asked.format!r}"
+    if source.since is not None:
+        if not source.since.param:
+            yield "since.param: must name a parameter"
+        if not 0 <= source.since.lookback_seconds <= _MAX_LOOKBACK_SECONDS:
+            yield f"since.lookback_seconds: must be from 0 to {_MAX_LOOKBACK_SECONDS}"
+        if source.paging is not None and source.since.param in (source.paging.param, source.paging.size_param):
+            yield f"since.param: {source.since.param!r} is a parameter of [paging] already"
+    past = source.backfill
+    if past is None:
+        return
+    if not re.fullmatch(r"/[^{}]*\{id\}[^{}]*", past.path):
+        yield f"backfill.path: must begin with / and hold {{id}} once, got {past.path!r}"
+    if not past.from_param or not past.to_param or past.from_param == past.to_param:
+        yield "backfill.to_param: from_param and to_param must name two parameters"
+    if not 1 <= past.window_days <= _MAX_WINDOW_DAYS:
+        yield f"backfill.window_days: must be from 1 to {_MAX_WINDOW_DAYS}, got {past.window_days!r}"
+    if past.max_records is not None and past.max_records < 1:
+        yield "backfill.max_records: must be at least 1; leave it out for no limit"
+    if past.series and past.records:
+        yield "backfill.series: give either series or records"
+    if "time" in past.series:
+        yield "backfill.series.time: this name is that of the pairs' first part"
+    for name in ("observed_at", "price_usd"):
+        if name not in past.fields:
+            yield f"backfill.fields.{name}: required"
+    for name in ("external_id", "symbol", "name"):
+        if name in past.fields:
+            yield f"backfill.fields.{name}: is the listing's own, not to be mapped"
+    yield from _check_maps("backfill.fields", past.fields, dotted=True)
 
 
 def _check_http(source: Source) -> Iterator[str]:

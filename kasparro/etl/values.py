@@ -19,6 +19,8 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 # Characters. The longest recorded name has some 100; an id or symbol that is longer is a wrong column.
 MAX_TEXT_CHARACTERS = {"external_id": 300, "symbol": 100, "name": 300}
+# How a moment is written for an upstream that is asked for a part of time.
+TIME_FORMATS = ("rfc3339", "date", "epoch_seconds", "epoch_milliseconds")
 # Postgres' integer.
 MAX_INTEGER = 2**31 - 1
 
@@ -151,6 +153,17 @@ def epoch(found: Any, *, unit: timedelta) -> datetime:
         return _in_range(_EPOCH + timedelta(microseconds=microseconds), found)
     except (OverflowError, InvalidOperation):
         raise BadValueError("out_of_range", f"must be a time since 1970, got {_show(found)}") from None
+
+
+def written(moment: datetime, form: str) -> str:
+    """A moment as an upstream's parameter takes it: one of TIME_FORMATS, cut off to what that can say."""
+    moment = moment.astimezone(UTC)
+    if form == "date":
+        return moment.date().isoformat()
+    if form == "rfc3339":
+        return moment.isoformat().replace("+00:00", "Z")
+    unit = {"epoch_seconds": timedelta(seconds=1), "epoch_milliseconds": timedelta(milliseconds=1)}[form]
+    return str((moment - _EPOCH) // unit)
 
 
 def _in_range(moment: datetime, found: Any) -> datetime:

@@ -1,5 +1,7 @@
 """Checkpoints: how far each slice of a source has been read."""
 
+from collections.abc import Sequence
+
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -23,6 +25,21 @@ def find(conn: Connection, source: str, slice_name: str) -> Checkpoint:
         return Checkpoint(slice=slice_name)
     position, watermark, validators = row
     return Checkpoint(slice=slice_name, position=position, watermark=watermark, validators=validators)
+
+
+def list_complete(conn: Connection, source: str, slices: Sequence[str]) -> set[str]:
+    """Which of these slices were read to their end and stay as they are."""
+    rows = conn.execute(
+        """
+        select slice
+        from checkpoints
+        where source = %(source)s
+        and slice = any(%(slices)s)
+        and position @> '{"complete": true}'
+        """,
+        {"source": source, "slices": list(slices)},
+    ).fetchall()
+    return {row[0] for row in rows}
 
 
 def advance(conn: Connection, source: str, checkpoint: Checkpoint, *, run_id: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from kasparro.model import Match, MatchListing
+from kasparro.model import Listing, Match, MatchListing
 from kasparro.store.db import Connection
 
 
@@ -83,6 +83,38 @@ def rename_settled(conn: Connection, *, source: str, ceiling: datetime) -> None:
         """,
         {"source": source, "ceiling": ceiling},
     )
+
+
+def list_top(conn: Connection, source: str, *, limit: int | None) -> list[Listing]:
+    """The listings of a source by the rank of their latest quotes, then by market value; those without come last."""
+    rows = conn.execute(
+        """
+        select l.external_id, l.symbol, l.name
+        from listings l
+        left join latest_quotes n on n.listing_id = l.id
+        left join quotes q on q.listing_id = n.listing_id and q.observed_at = n.observed_at
+        where l.source = %(source)s
+        order by q.rank nulls last, q.market_cap_usd desc nulls last, l.external_id
+        limit %(limit)s
+        """,
+        {"source": source, "limit": limit},
+    ).fetchall()
+    return [Listing(external_id=external_id, symbol=symbol, name=name) for external_id, symbol, name in rows]
+
+
+def list_named(conn: Connection, source: str, external_ids: Sequence[str]) -> list[Listing]:
+    """The listings of a source with these ids, as far as there are any, by id."""
+    rows = conn.execute(
+        """
+        select external_id, symbol, name
+        from listings
+        where source = %(source)s
+        and external_id = any(%(external_ids)s)
+        order by external_id
+        """,
+        {"source": source, "external_ids": list(external_ids)},
+    ).fetchall()
+    return [Listing(external_id=external_id, symbol=symbol, name=name) for external_id, symbol, name in rows]
 
 
 def lock_matching(conn: Connection) -> None:

@@ -19,9 +19,10 @@ FIRST_HASH = UUID(int=0)
 
 @frozen(kw_only=True)
 class Kept:
-    """A raw record as it is kept; `payload` is JSON text."""
+    """A raw record as it is kept; `payload` is JSON text, `slice` the one that it was first seen in."""
 
     content_hash: UUID
+    slice: str
     payload: str
     constants: Mapping[str, str] = field(factory=dict)
     last_seen_at: datetime
@@ -61,7 +62,7 @@ def list_kept(conn: Connection, wanted: Wanted, *, after: UUID, limit: int) -> l
     chosen = sql.SQL("and exists (select from rejections j where {})").format(sql.SQL(" and ").join(conditions))
     query = sql.SQL(
         """
-        select r.content_hash, r.payload::text, r.constants, r.last_seen_at
+        select r.content_hash, r.slice, r.payload::text, r.constants, r.last_seen_at
         from raw_records r
         where r.source = %(source)s
         and r.content_hash > %(after)s
@@ -86,8 +87,8 @@ def list_kept(conn: Connection, wanted: Wanted, *, after: UUID, limit: int) -> l
         "limit": limit,
     }
     return [
-        Kept(content_hash=content_hash, payload=payload, constants=constants or {}, last_seen_at=last_seen_at)
-        for content_hash, payload, constants, last_seen_at in conn.execute(query, params).fetchall()
+        Kept(content_hash=hash_, slice=slice_, payload=payload, constants=constants or {}, last_seen_at=seen_at)
+        for hash_, slice_, payload, constants, seen_at in conn.execute(query, params).fetchall()
     ]
 
 
@@ -120,7 +121,9 @@ def list_owned(conn: Connection, source: str, *, after: tuple[int, datetime] | N
     """The next quotes of a source by listing and time, with their raw records; those without one are left out."""
     query = sql.SQL(
         """
-        select q.listing_id, l.external_id, q.observed_at, r.content_hash, r.payload::text, r.constants, r.last_seen_at
+        select
+            q.listing_id, l.external_id, q.observed_at, r.content_hash, r.slice, r.payload::text, r.constants,
+            r.last_seen_at
         from quotes q
         join listings l on l.id = q.listing_id and l.source = %(source)s
         join raw_records r on r.source = %(source)s and r.content_hash = q.content_hash
@@ -140,9 +143,11 @@ def list_owned(conn: Connection, source: str, *, after: tuple[int, datetime] | N
             listing_id=listing_id,
             external_id=external_id,
             observed_at=observed_at,
-            record=Kept(content_hash=hash_, payload=payload, constants=constants or {}, last_seen_at=seen_at),
+            record=Kept(
+                content_hash=hash_, slice=slice_, payload=payload, constants=constants or {}, last_seen_at=seen_at
+            ),
         )
-        for listing_id, external_id, observed_at, hash_, payload, constants, seen_at in conn.execute(
+        for listing_id, external_id, observed_at, hash_, slice_, payload, constants, seen_at in conn.execute(
             query, params
         ).fetchall()
     ]

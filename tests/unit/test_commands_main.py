@@ -13,8 +13,8 @@ from kasparro.commands import arguments
 from kasparro.config import VARIABLES
 
 COMMANDS = [
-    "serve", "run", "status", "sources", "migrate", "healthcheck", "rejections", "replay", "prune", "faults",
-    "demo", "upstream",
+    "serve", "run", "status", "sources", "migrate", "healthcheck", "backfill", "rejections", "replay", "prune",
+    "faults", "demo", "upstream",
 ]  # fmt: skip
 
 

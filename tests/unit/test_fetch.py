@@ -1,5 +1,7 @@
 """What one request may take, and what is asked for each page: decisions that need no network."""
 
+from datetime import UTC, datetime
+
 import pytest
 from attrs import evolve
 
@@ -7,6 +9,7 @@ from kasparro.config import Config, Secret
 from kasparro.errors import FetchError
 from kasparro.etl import catalogue, fetch
 from kasparro.etl.readers import json_api
+from kasparro.etl.source import Since
 from kasparro.model import Checkpoint
 
 SOURCES = catalogue.load_all(Config())
@@ -114,3 +117,35 @@ def test_page_is_given_whole_or_not_at_all_when_its_answer_is_bad():
     assert len(next(pages).records) == 2
     with pytest.raises(FetchError):
         next(pages)
+
+
+@pytest.mark.parametrize(
+    ("form", "lookback", "expected"),
+    [
+        ("rfc3339", 0, "2026-01-02T12:00:00.250000Z"),
+        ("epoch_seconds", 0, "1767355200"),
+        ("epoch_milliseconds", 0, "1767355200250"),
+        ("date", 0, "2026-01-02"),
+        ("rfc3339", 90.25, "2026-01-02T11:58:30Z"),
+        ("date", 86400, "2026-01-01"),
+    ],
+)
+@pytest.mark.parametrize("source", [SOURCES["coinpaprika"], paged()])
+def test_read_begins_at_the_watermark_when_the_source_can_be_asked_for_what_is_new(source, form, lookback, expected):
+    """Inclusive, moved back by the lookback; the validators of another address are not sent."""
+    source = evolve(source, since=Since(param="after", format=form, lookback_seconds=lookback))
+    watermark = datetime(2026, 1, 2, 12, 0, 0, 250_000, tzinfo=UTC)
+    upstream = Upstream(page(1))
+    reader = json_api.JsonApiReader(source, catalogue.Endpoint(url="http://x"), upstream.get)
+    (found,) = reader.read("", Checkpoint(slice="", watermark=watermark, validators={"etag": "old"}))
+    ((_, params, _, validators),) = upstream.asked
+    assert (params["after"], validators, found.validators) == (expected, {}, {})
+
+
+def test_read_begins_where_its_parameters_say_when_there_is_no_watermark():
+    """The first read of all: nothing is new yet."""
+    http = evolve(SOURCES["coinpaprika"].http, params={"after": "2026-01-01"})
+    source = evolve(SOURCES["coinpaprika"], since=Since(param="after"), http=http)
+    upstream = Upstream(page(1))
+    read(source, upstream)
+    assert upstream.asked[0][1] == {"after": "2026-01-01"}

@@ -230,3 +230,68 @@ def test_fingerprint_changes_when_anything_of_the_source_does(load):
     """A run record says which settings it ran with."""
     changed = API.replace('"price"', '"price_now"')
     assert load(API).fingerprint == load(API).fingerprint != load(changed).fingerprint
+
+
+PAST = """
+[backfill]
+path = "/prices/{id}"
+from_param = "from"
+to_param = "to"
+window_days = 30
+#past
+[backfill.fields]
+observed_at = "at"
+price_usd = "price"
+#past fields
+"""
+
+
+@pytest.mark.parametrize(
+    ("mark", "text", "problem"),
+    [
+        ("#http", '[since]\nparam = ""', "since.param: must name a parameter"),
+        ("#http", '[since]\nparam = "after"\nformat = "rfc"', "since.format: must be one of rfc3339, date, epoch_sec"),
+        ("#http", '[since]\nparam = "after"\nlookback_seconds = -1', "since.lookback_seconds: must be from 0 to"),
+        ("#http", '[since]\nparam = "after"\nlookback = 5', "since: unknown key lookback (known: param, format,"),
+        (
+            "#http",
+            '[since]\nparam = "page"\n' + PAGING + "size = 5",
+            "since.param: 'page' is a parameter of [paging] already",
+        ),
+        ("{id}", "x", "backfill.path: must begin with / and hold {id} once, got '/prices/x'"),
+        ("{id}", "{id}/{x}", "backfill.path: must begin with / and hold {id} once, got '/prices/{id}/{x}'"),
+        ('to_param = "to"', 'to_param = "from"', "backfill.to_param: from_param and to_param must name two parameters"),
+        ("window_days = 30", "window_days = 0", "backfill.window_days: must be from 1 to 3660, got 0"),
+        ("window_days = 30", "", "backfill.window_days: required"),
+        ("#past\n", "max_records = 0\n", "backfill.max_records: must be at least 1; leave it out for no limit"),
+        ("#past\n", 'format = "x"\n', "backfill.format: must be one of rfc3339, date, epoch_seconds, epoch_milli"),
+        ("#past\n", 'records = "a"\nseries = { price = "b" }\n', "backfill.series: give either series or records"),
+        ("#past\n", 'series = { time = "b" }\n', "backfill.series.time: this name is that of the pairs' first part"),
+        ("#past fields", 'name = "x"', "backfill.fields.name: is the listing's own, not to be mapped"),
+        ("#past fields", 'rank = { path = "r", scale = "2" }', "backfill.fields.rank.scale: must be a quoted number"),
+        ('at = "at"\nprice_usd = "price"\n#past', 'at = "at"\n#past', "backfill.fields.price_usd: required"),
+    ],
+)
+def test_mistake_is_named_when_a_part_of_time_is_asked_for_wrongly(load, mark, text, problem):
+    """What [since] and [backfill] must hold, and what makes no sense together."""
+    whole = API + PAST
+    assert mark in whole
+    (line,) = problems_of(load, whole.replace(mark, text, 1))
+    assert line.startswith(f"bad.toml: {problem}")
+
+
+def test_past_is_mapped_with_types_when_a_source_has_a_backfill(load):
+    """Like any field map; the default format is Unix seconds."""
+    past = load(API + PAST).backfill
+    assert past.fields["observed_at"] == FieldMap(paths=("at",), type="time")
+    assert (past.format, past.records, past.max_records) == ("epoch_seconds", "", None)
+
+
+def test_files_have_neither_since_nor_backfill(load):
+    """A file is read on from where it was left."""
+    text = FILES + '[since]\nparam = "x"\n' + PAST
+    lines = problems_of(load, text)
+    assert {
+        "bad.toml: since: only a json_api source has since",
+        "bad.toml: backfill: only a json_api source has backfill",
+    } <= {*lines}

@@ -1,9 +1,10 @@
 """Reads a JSON API: one answer, or page after page until a short one or the page limit."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 
 from kasparro.errors import FetchError
-from kasparro.etl import catalogue, fetch
+from kasparro.etl import catalogue, fetch, values
 from kasparro.etl.readers import json_text
 from kasparro.etl.source import Paging, Source
 from kasparro.model import Checkpoint, Page
@@ -23,6 +24,7 @@ class JsonApiReader:
             raise ValueError(f"{source.name} has no [http] table")
         self._http = source.http
         self._paging = source.paging
+        self._since = source.since
         self._endpoint = endpoint
         self._get = get
 
@@ -33,18 +35,28 @@ class JsonApiReader:
         if self._paging is None:
             yield self._read_whole(slice_name, checkpoint)
         else:
-            yield from self._read_pages(slice_name, self._paging)
+            yield from self._read_pages(slice_name, self._paging, self._asks_since(checkpoint))
+
+    def _asks_since(self, checkpoint: Checkpoint) -> dict[str, str]:
+        """The parameter that asks for what is new: inclusive, and as far back as the source's lookback says."""
+        since = self._since
+        if since is None or checkpoint.watermark is None:
+            return {}
+        moment = checkpoint.watermark - timedelta(seconds=since.lookback_seconds)
+        return {since.param: values.written(moment, since.format)}
 
     def _read_whole(self, slice_name: str, checkpoint: Checkpoint) -> Page:
-        answer = self._ask({}, checkpoint.validators)
+        # Validators belong to one address; one that asks for what is new moves with the watermark.
+        moves = self._since is not None
+        answer = self._ask(self._asks_since(checkpoint), {} if moves else checkpoint.validators)
         records = [] if answer.not_modified else list(json_text.records(answer.text, self._http.records))
-        return Page(slice=slice_name, records=records, validators=answer.validators, last=True)
+        return Page(slice=slice_name, records=records, validators={} if moves else answer.validators, last=True)
 
-    def _read_pages(self, slice_name: str, paging: Paging) -> Iterator[Page]:
+    def _read_pages(self, slice_name: str, paging: Paging, since: Mapping[str, str]) -> Iterator[Page]:
         limit = paging.max_pages
         shared = paging.limited_params if limit else paging.unlimited_params
         for number in range(limit or MAX_PAGES):
-            params = {paging.param: str(paging.first + number), paging.size_param: str(paging.size), **shared}
+            params = {paging.param: str(paging.first + number), paging.size_param: str(paging.size), **shared, **since}
             answer = self._ask(params, {})
             records = list(json_text.records(answer.text, self._http.records))
             last = len(records) < paging.size or number + 1 == limit

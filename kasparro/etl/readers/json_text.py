@@ -6,9 +6,11 @@ digit. Numbers are read as Decimal; a number that is none (NaN, Infinity, an abs
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from attrs import evolve
 
 from kasparro.errors import FetchError
 from kasparro.model import Record, Rejection
@@ -33,6 +35,31 @@ def records(text: str, path: str) -> Iterator[Record]:
         raise FetchError(f"the answer is not valid JSON: {_where(ex)}", code="bad_answer") from ex
     except RecursionError as ex:
         raise FetchError("the answer is nested too deeply", code="bad_answer") from ex
+
+
+def joined(text: str, series: Mapping[str, str]) -> list[Record]:
+    """Lists of [time, value] pairs, name -> dotted path, as a record a time: {"time": time, name: value, ...}.
+
+    In the order in which times appear; of pairs of one list with one time the last counts. What is no pair is a record
+    with a defect. Raises FetchError as `records` does.
+    """
+    rows: dict[str, dict[str, str]] = {}
+    odd: list[Record] = []
+    for name, path in series.items():
+        for item in records(text, path):
+            if item.defect is not None and item.defect.code == "too_deep":
+                odd.append(item)
+                continue
+            pair = json.loads(item.payload, parse_float=_number, parse_int=_number)
+            if not isinstance(pair, list) or len(pair) != 2:
+                odd.append(evolve(item, fields={}, defect=_defect("not_an_object", "is no pair of time and value")))
+                continue
+            rows.setdefault(_dump(pair[0]), {})[name] = _dump(pair[1])
+    texts = (
+        "{" + ",".join(f"{json.dumps(key)}:{value}" for key, value in {"time": time, **row}.items()) + "}"
+        for time, row in rows.items()
+    )
+    return [*records(f"[{','.join(texts)}]", ""), *odd]
 
 
 class _Reader:
@@ -140,6 +167,11 @@ def _number(text: str) -> Decimal | str:
         return Decimal(text)
     except InvalidOperation:
         return text
+
+
+def _dump(value: Any) -> str:
+    """JSON text of a value; of a number as it came, but for the letter case of an exponent."""
+    return str(value) if isinstance(value, Decimal) else json.dumps(value, default=str)
 
 
 def _where(ex: Exception) -> str:

@@ -1,0 +1,85 @@
+"""A source that is asked for what is new: from its watermark, and as far back as its lookback says."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import urllib3
+from attrs import evolve
+from etl_fixtures import HOUR, source
+
+from kasparro.etl.source import FieldMap, Http, Order, Since
+from kasparro.model import RunStatus
+from kasparro.upstream.options import EPOCH, Options
+from kasparro.upstream.server import UpstreamServer
+
+pytest_plugins = ("etl_checks",)
+
+# The stand-in's clock is set by ticks of an hour; the free plan gives hours of the last day.
+TICK_SECONDS = 3600
+DAY_TICKS = 24
+
+
+@pytest.fixture
+def upstream():
+    """A stand-in at the end of its tenth day."""
+    options = Options(tick=10 * DAY_TICKS, tick_seconds=TICK_SECONDS, coinpaprika_coins=5, coingecko_coins=5)
+    with UpstreamServer(options) as server:
+        yield server
+
+
+def hourly(upstream, **since):
+    """Bitcoin's price by the hour; `start` of the first read stands in its parameters."""
+    fixed = {"external_id": "btc-bitcoin", "symbol": "BTC", "name": "Bitcoin"}
+    fields = {name: FieldMap(value=value, type="text") for name, value in fixed.items()}
+    fields |= {"observed_at": FieldMap(paths=("timestamp",), type="time")}
+    fields |= {"price_usd": FieldMap(paths=("price",), type="number")}
+    begin = EPOCH + timedelta(days=9, hours=18)
+    http = Http(
+        url=upstream.coinpaprika_url,
+        path="/tickers/btc-bitcoin/historical",
+        params={"interval": "1h", "start": begin.isoformat()},
+    )
+    return source(order=Order.SORTED, http=http, fields=fields, since=Since(param="start", **since))
+
+
+def asked_from(upstream):
+    """What `start` was in every request."""
+    entries = urllib3.request("GET", f"{upstream.control_url}/requests").json()
+    return [entry["query"]["start"] for entry in entries]
+
+
+def test_read_is_widened_and_the_watermark_is_not_moved_by_a_lookback(etl, upstream):
+    """What was read before is read again and counts as unchanged; only what is newer moves the watermark."""
+    asked = hourly(upstream, format="epoch_seconds", lookback_seconds=2 * 3600)
+    newest = EPOCH + timedelta(days=10)
+    assert etl.run(of=asked).counts.inserted == 7
+    assert etl.value("select watermark from checkpoints") == newest
+    before = etl.rows("select * from checkpoints")
+    again = etl.run(of=asked)
+    assert (again.counts.read, again.counts.unchanged) == (3, 3)
+    assert etl.rows("select * from checkpoints") == before
+    urllib3.request("POST", f"{upstream.control_url}/tick", json={"tick": 10 * DAY_TICKS + 1})
+    moved = etl.run(of=asked)
+    assert (moved.counts.read, moved.counts.inserted, moved.counts.unchanged) == (4, 1, 3)
+    assert etl.value("select watermark from checkpoints") == newest + HOUR
+    first, *others = asked_from(upstream)
+    assert datetime.fromisoformat(first) == newest - 6 * HOUR
+    assert [datetime.fromtimestamp(int(each), UTC) for each in others] == [newest - 2 * HOUR] * 2
+
+
+def test_newest_record_is_read_again_when_there_is_no_lookback(etl, upstream):
+    """A cursor is inclusive: ties with the watermark are not lost."""
+    asked = hourly(upstream)
+    etl.run(of=asked)
+    again = etl.run(of=asked)
+    assert (again.status, again.counts.read, again.counts.unchanged) == (RunStatus.SUCCEEDED, 1, 1)
+
+
+def test_correction_is_taken_over_when_it_lies_within_the_lookback(etl, upstream):
+    """The same key, another value: the last read wins; what lies before the lookback stays as it was."""
+    asked = hourly(upstream, lookback_seconds=3600)
+    etl.run(of=asked)
+    doubled = evolve(asked.fields["price_usd"], scale="2")
+    result = etl.run(of=evolve(asked, fields={**asked.fields, "price_usd": doubled}))
+    assert (result.counts.read, result.counts.updated) == (2, 2)
+    etl.replayable = False
