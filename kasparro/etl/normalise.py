@@ -14,8 +14,8 @@ from typing import Any
 
 from attrs import evolve
 
-from kasparro.etl import identify, values
-from kasparro.etl.source import FieldMap, Kind, Source
+from kasparro.etl import identify, number_text, time_text, values
+from kasparro.etl.source import CURRENCY, FieldMap, Kind, Source
 from kasparro.etl.values import BadValueError
 from kasparro.model import Normalised, Quote, Record, Rejection
 
@@ -32,8 +32,10 @@ def compile_source(source: Source) -> Normaliser:
     getters = [
         (name, _compile_value(source, name, spec))
         for name, spec in source.fields.items()
-        if name not in text
+        if name not in text and name != CURRENCY
     ]  # fmt: skip
+    if CURRENCY in source.fields:
+        text[CURRENCY] = _compile_currency(source)
     return partial(_normalise, text=text, getters=getters, expected=source.expected)
 
 
@@ -56,23 +58,28 @@ def _normalise(
     if record.defect is not None:
         rejection = evolve(record.defect, expected=record.defect.code in expected)
     else:
+        # What the reader knows of the whole slice stands in for columns that the record lacks.
+        fields = {**constants, **record.fields} if constants else record.fields
         try:
             field = "symbol"
-            symbol = text["symbol"](record.fields, "", "")
+            symbol = text["symbol"](fields, "", "")
             field = "name"
-            name = text["name"](record.fields, symbol, "")
+            name = text["name"](fields, symbol, "")
             field = "external_id"
-            external_id = text["external_id"](record.fields, symbol, name)
+            external_id = text["external_id"](fields, symbol, name)
+            if CURRENCY in text:
+                field = CURRENCY
+                text[CURRENCY](fields, symbol, name)
             found: dict[str, Any] = {}
             for field, get in getters:
-                found[field] = get(record.fields)
+                found[field] = get(fields)
             quote = Quote(**found)
         except BadValueError as bad:
             rejection = Rejection(
                 stage="normalise", code=bad.code, field=field, message=bad.message, expected=bad.code in expected
             )
             if external_id is None and field != "external_id":
-                external_id = _try(text["external_id"], record.fields, symbol or "", name or "")
+                external_id = _try(text["external_id"], fields, symbol or "", name or "")
     return Normalised(
         content_hash=_hash(record.payload, external_id, constants),
         payload=record.payload,
@@ -102,7 +109,7 @@ def _try(make: Callable[..., str], *args: Any) -> str | None:
 def _compile_text(source: Source, name: str) -> Callable[..., str]:
     spec = source.fields[name]
     if spec.template is not None:
-        get: Callable[..., Any] = _template(source, spec.template)
+        get: Callable[..., Any] = _template(source, name, spec.template)
     else:
         plain = _getter(source, spec)
 
@@ -120,15 +127,33 @@ def _compile_text(source: Source, name: str) -> Callable[..., str]:
     return value
 
 
-def _template(source: Source, template: str) -> Callable[..., Any]:
-    """Fill in `{symbol}` and `{name}` as normalised, and any other `{path}` as it stands in the record."""
+def _compile_currency(source: Source) -> Callable[..., str]:
+    """The function that lets only records in US dollars pass."""
+    spec = source.fields[CURRENCY]
+    get = _getter(source, spec)
+    dollars = number_text.DOLLARS | {word.strip().casefold() for word in spec.accept}
+
+    def check(fields: Mapping[str, Any], _symbol: str, _name: str) -> str:
+        found = get(fields)
+        if found is None:
+            raise BadValueError("currency_missing", "in which currency the price is, is missing")
+        word = values.text(found, CURRENCY, values.MAX_TEXT_CHARACTERS["symbol"])
+        if word.casefold() not in dollars:
+            raise BadValueError("wrong_currency", f"must be in US dollars, got {values.show(found)}")
+        return word
+
+    return check
+
+
+def _template(source: Source, name: str, template: str) -> Callable[..., Any]:
+    """Fill in any `{path}` as it stands in the record; in texts `{symbol}` and `{name}` as normalised."""
     parts: list[tuple[str, str, Getter]] = []
     for literal, key, _, _ in string.Formatter().parse(template):
         parts.append((literal, key or "", _getter(source, FieldMap(paths=(key or "",), type="text"))))
     limit = values.MAX_TEXT_CHARACTERS["external_id"]
 
-    def fill(fields: Mapping[str, Any], symbol: str, name: str) -> str | None:
-        known = {"symbol": symbol, "name": name}
+    def fill(fields: Mapping[str, Any], symbol: str, name_: str) -> str | None:
+        known = {"symbol": symbol, "name": name_} if name in values.MAX_TEXT_CHARACTERS else {}
         words = []
         for literal, key, get in parts:
             words.append(literal)
@@ -137,7 +162,7 @@ def _template(source: Source, template: str) -> Callable[..., Any]:
             word = known[key] if key in known else get(fields)
             if not word:
                 return None
-            words.append(values.text(word, "external_id", limit))
+            words.append(values.text(word, name, limit))
         return "".join(words)
 
     return fill
@@ -145,38 +170,60 @@ def _template(source: Source, template: str) -> Callable[..., Any]:
 
 def _compile_value(source: Source, name: str, spec: FieldMap) -> Callable[[Mapping[str, Any]], Any]:
     get = _getter(source, spec)
-    required = name in ("observed_at", "price_usd")
-    missing = "price_missing" if name == "price_usd" else f"{name}_missing"
+    if spec.template is not None:
+        get = partial(_template(source, name, spec.template), symbol="", name_="")
+    missing = {"price_usd": "price_missing", "observed_at": "observed_at_missing"}.get(name)
+    convert = _converter(source, name, spec)
+    # Words for absent are only looked for in what is no value: most records have none.
+    words = source.files.null if source.files is not None and spec.template is None else ()
+    get_real = _getter(source, evolve(spec, null=(*spec.null, *words))) if words else None
+
+    def value(fields: Mapping[str, Any]) -> Any:
+        found = get(fields)
+        if found is not None:
+            try:
+                return convert(found)
+            except BadValueError:
+                real = found if get_real is None else get_real(fields)
+                if real is found:
+                    raise
+                found = real
+        if found is not None:
+            return convert(found)
+        if missing:
+            raise BadValueError(missing, f"{name} is missing")
+        return None
+
+    return value
+
+
+def _converter(source: Source, name: str, spec: FieldMap) -> Callable[[Any], Any]:
+    """What makes a value of this field of what was found."""
+    if spec.type == "time":
+        return time_text.converter(spec)
+    if spec.type == "epoch_seconds":
+        return partial(values.epoch, unit=timedelta(seconds=1))
+    if spec.type == "epoch_milliseconds":
+        return partial(values.epoch, unit=timedelta(milliseconds=1))
     scale = Decimal(spec.scale) if spec.scale is not None else None
     convert: Callable[[Any], Any]
-    if spec.type == "time":
-        convert = values.time
-    elif spec.type == "epoch_seconds":
-        convert = partial(values.epoch, unit=timedelta(seconds=1))
-    elif spec.type == "epoch_milliseconds":
-        convert = partial(values.epoch, unit=timedelta(milliseconds=1))
-    elif spec.type == "integer":
+    if spec.type == "integer":
         convert = values.integer
     elif name == "price_usd":
         convert = partial(values.price, scale=scale)
     else:
         convert = partial(values.number, scale=scale, signed=name in _SIGNED)
-
-    def value(fields: Mapping[str, Any]) -> Any:
-        found = get(fields)
-        if found is None:
-            if required:
-                raise BadValueError(missing, f"{name} is missing")
-            return None
-        return convert(found)
-
-    return value
+    decimal = spec.decimal or (source.files.decimal if source.files is not None else "")
+    if not decimal:
+        return convert
+    plain = number_text.converter(decimal, unit=name.rpartition("_")[2])
+    return lambda found: convert(plain(found))
 
 
 def _getter(source: Source, spec: FieldMap) -> Getter:
     """The function that finds a field's value in a record, None where it is absent."""
-    if spec.value is not None:
-        constant = spec.value
+    constant = spec.value
+    if constant is not None and not spec.paths:
         return lambda _: constant
     nested = source.kind is Kind.JSON_API
     lookups = [_nested(path) if nested and "." in path else methodcaller("get", path) for path in spec.paths]
@@ -193,7 +240,7 @@ def _getter(source: Source, spec: FieldMap) -> Getter:
             if picky and (_is_null(found, nulls) or (spec.zero_is_null and values.is_zero(found))):
                 continue
             return found
-        return None
+        return constant
 
     return get
 

@@ -23,6 +23,10 @@ FIELD_TYPES = {
 }  # fmt: skip
 
 
+# What a map may fill besides: in which currency a record's prices are. It is checked, never converted, and not kept.
+CURRENCY = "currency"
+
+
 class Kind(StrEnum):
     """How a source is read."""
 
@@ -37,12 +41,22 @@ class Order(StrEnum):
     UNSORTED = "unsorted"
 
 
+class Duplicates(StrEnum):
+    """What becomes of several rows of a file that differ for one listing and time: all are rejected, or the last is."""
+
+    REJECT = "reject"
+    LAST = "last"
+
+
 @frozen(kw_only=True)
 class FieldMap:
-    """Where one quote field comes from: the first of `paths` with a value, a constant `value`, or a `template`.
+    """Where one quote field comes from: the first of `paths` with a value, else a constant `value`; or a `template`.
 
     A path is dotted (`quotes.USD.price`). `scale` multiplies numbers; words in `null` (case ignored) and, with
-    `zero_is_null`, zeros count as absent.
+    `zero_is_null`, zeros count as absent. With a `decimal` sign numbers may be written for people (numbers.written).
+    Times are ISO 8601 or, with `formats` (those of strptime), written so; without a zone of their own they are in
+    `timezone`, else UTC; `fold` says which of the two hours is meant when clocks are set back. Words in `accept` mean
+    US dollars.
     """
 
     paths: tuple[str, ...] = ()
@@ -52,6 +66,11 @@ class FieldMap:
     scale: str | None = None
     null: tuple[str, ...] = ()
     zero_is_null: bool = False
+    decimal: str = ""
+    formats: tuple[str, ...] = ()
+    timezone: str = ""
+    fold: str = ""
+    accept: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -178,11 +197,49 @@ class Http:
 
 
 @frozen(kw_only=True)
+class Wide:
+    """Files with a column a coin, or a currency: every row and column is a record.
+
+    A column whose whole name matches the regular expression `columns` is one: its named groups, and its cell under the
+    name `value`, stand beside the row's other columns.
+    """
+
+    columns: str
+    value: str = "value"
+
+
+# Words that mean absent in numbers and times of files, where they could mean nothing else.
+NULL_WORDS = ("-", "--", "n/a", "na", "#n/a", "nan", "null", "none")
+
+
+@frozen(kw_only=True)
 class Files:
-    """Which files are read. A relative glob is relative to the TOML file."""
+    """Which files are read, and how. A relative glob is relative to the TOML file.
+
+    Without `encoding` a byte order mark decides, else it is UTF-8; without `delimiter` the header does. `columns` names
+    the columns of files without a header. The named groups of `name_pattern`, a regular expression that is searched in
+    a file's path, are columns of all its rows. `null` and `decimal` are of all number and time fields.
+    """
 
     glob: str = ""
+    encoding: str = ""
+    delimiter: str = ""
+    comment: str = ""
+    skip_lines: int = 0
+    columns: tuple[str, ...] = ()
+    name_pattern: str = ""
+    wide: Wide | None = None
+    null: tuple[str, ...] = NULL_WORDS
+    decimal: str = ""
+    duplicates: Duplicates = Duplicates.REJECT
     max_record_bytes: int = 1024 * 1024
+
+    @property
+    def reading(self) -> str:
+        """Sixteen hex digits that change when a file would come to other records than before."""
+        ways = (self.encoding, self.delimiter, self.comment, self.skip_lines, self.columns, self.name_pattern)
+        text = json.dumps([*ways, None if self.wide is None else asdict(self.wide), self.duplicates])
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 @frozen(kw_only=True)

@@ -14,7 +14,7 @@ from cattrs.gen import make_dict_structure_fn
 from kasparro import errors
 from kasparro.etl import schedule as schedules
 from kasparro.etl import source_rules
-from kasparro.etl.source import FIELD_TYPES, FieldMap, Kind, Order, Source
+from kasparro.etl.source import CURRENCY, FIELD_TYPES, Duplicates, FieldMap, Kind, Order, Source
 
 
 def load(path: Path) -> Source:
@@ -48,11 +48,8 @@ def _all_fields(source: Source) -> dict[str, FieldMap]:
 
 
 def _with_types(fields: Mapping[str, FieldMap]) -> dict[str, FieldMap]:
-    return {
-        name: evolve(fields[name], type=fields[name].type or FIELD_TYPES[name])
-        for name in FIELD_TYPES
-        if name in fields
-    }
+    types = {**FIELD_TYPES, CURRENCY: CURRENCY}
+    return {name: evolve(fields[name], type=fields[name].type or types[name]) for name in types if name in fields}
 
 
 def _structure_field(value: Any, _: type) -> FieldMap:
@@ -61,10 +58,11 @@ def _structure_field(value: Any, _: type) -> FieldMap:
         return FieldMap(paths=(value,))
     if not isinstance(value, Mapping):
         raise TypeError(f"must be a path or a table, got {value!r}")
-    if "path" in value:
-        if "paths" in value:
-            raise ValueError("give path or paths, not both")
-        value = {key: entry for key, entry in value.items() if key != "path"} | {"paths": [value["path"]]}
+    for one, several in (("path", "paths"), ("format", "formats")):
+        if one in value:
+            if several in value:
+                raise ValueError(f"give {one} or {several}, not both")
+            value = {key: entry for key, entry in value.items() if key != one} | {several: [value[one]]}
     return _structure_field_table(value, FieldMap)
 
 
@@ -131,7 +129,7 @@ def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
     for kind in (str, int, float, bool):
         converter.register_structure_hook(kind, _strict(kind))
-    for words in (Kind, Order):
+    for words in (Kind, Order, Duplicates):
         converter.register_structure_hook(words, _one_of(words))
     for several in (tuple[str, ...], frozenset[str]):
         converter.register_structure_hook_func(_is(several), _structure_words)

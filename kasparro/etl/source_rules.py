@@ -2,29 +2,25 @@
 
 import math
 import re
-import string
-from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterator
 
-from kasparro.etl import values
-from kasparro.etl.source import FIELD_TYPES, FieldMap, Kind, Source
+from kasparro.etl import field_rules, file_rules, values
+from kasparro.etl.source import Kind, Source
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 _ADDRESS = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?")
 # raw_records is the table that all partitions hang from.
-EPOCHS = ("epoch_seconds", "epoch_milliseconds")
 RESERVED_NAMES = frozenset({"records"})
-REQUIRED_FIELDS = ("external_id", "symbol", "name", "observed_at", "price_usd")
 # Seconds, a year: what reads further back every time is no increment any more.
 _MAX_LOOKBACK_SECONDS = 366 * 86400
 # Days, ten years: more than any upstream gives at once.
 _MAX_WINDOW_DAYS = 3660
-# Codes a source may expect: what normalising can say of a record.
+# Codes a source may expect: what can be said of a record by itself. Of ambiguous_key `duplicates` decides.
 REJECTION_CODES = frozenset({
     "external_id_missing", "symbol_missing", "name_missing", "observed_at_missing", "price_missing",
-    "price_not_positive", "not_a_number", "not_an_integer", "not_a_time", "not_text", "bad_text", "too_long",
-    "out_of_range", "not_an_object", "too_deep", "ragged_row", "undecodable",
-    "bad_csv", "unclosed_quote", "record_too_long",
+    "price_not_positive", "wrong_currency", "currency_missing", "not_a_number", "not_an_integer", "not_a_time",
+    "ambiguous_time", "precision_lost", "not_text", "bad_text", "too_long", "out_of_range", "not_an_object", "too_deep",
+    "ragged_row", "undecodable", "bad_csv", "unclosed_quote", "record_too_long",
 })  # fmt: skip
 
 
@@ -47,7 +43,9 @@ def problems(source: Source) -> Iterator[str]:
                 yield f"{key}: only a json_api source has {key}"
     if source.max_rejected_share is not None and not 0 <= source.max_rejected_share <= 1:
         yield f"max_rejected_share: must be from 0 to 1, got {source.max_rejected_share!r}"
-    yield from _check_fields(source)
+    yield from field_rules.problems(source)
+    if source.files is not None:
+        yield from file_rules.problems(source.files)
     yield from _check_history(source)
     yield from _check_http(source)
     yield from _check_limits(source)
@@ -75,39 +73,6 @@ def _check_limits(source: Source) -> Iterator[str]:
             yield f"{where}.requests: must be at least 2 (a longer window says the same of one)"
         elif limits.requests is not None and not 1 <= limits.burst < limits.requests:
             yield f"{where}.burst: must be from 1 to requests - 1, for the rest of them come back evenly"
-
-
-def _check_fields(source: Source) -> Iterator[str]:
-    for name in REQUIRED_FIELDS:
-        if name not in source.fields and not (name == "external_id" and source.kind is Kind.CSV_FILES):
-            yield f"fields.{name}: required"
-    yield from _check_maps("fields", source.fields, dotted=source.kind is Kind.JSON_API)
-
-
-def _check_maps(table: str, fields: Mapping[str, FieldMap], *, dotted: bool) -> Iterator[str]:
-    for name, spec in fields.items():
-        where = f"{table}.{name}"
-        if name not in FIELD_TYPES:
-            yield f"{where}: there is no quote field {name!r} ({', '.join(FIELD_TYPES)})"
-            continue
-        if sum((bool(spec.paths), spec.value is not None, spec.template is not None)) != 1:
-            yield f"{where}: give exactly one of path, paths, value or template"
-        if dotted and any(not part for path in spec.paths for part in path.split(".")):
-            yield f"{where}.paths: a path is dotted names, got {spec.paths!r}"
-        wanted = FIELD_TYPES[name]
-        types = ("time", *EPOCHS) if wanted == "time" else (wanted,)
-        if spec.type not in ("", *types):
-            yield f"{where}.type: cannot be {spec.type!r} ({', '.join(types)})"
-        if spec.template is not None and wanted != "text":
-            yield f"{where}.template: only text fields take a template"
-        if spec.template is not None and not _is_template(spec.template):
-            yield f"{where}.template: must be text with {{field}} or {{path}} in it, got {spec.template!r}"
-        if spec.template is not None and name != "external_id" and "{name}" in spec.template:
-            yield f"{where}.template: cannot use {{name}}, which is not known yet"
-        if spec.template is not None and name == "symbol" and "{symbol}" in spec.template:
-            yield f"{where}.template: cannot use {{symbol}}, which is not known yet"
-        if spec.scale is not None and (wanted != "number" or not _is_scale(spec.scale)):
-            yield f"{where}.scale: must be a quoted number from 1e-40 to 1e40 on a number field, got {spec.scale!r}"
 
 
 def _check_history(source: Source) -> Iterator[str]:
@@ -143,7 +108,7 @@ def _check_history(source: Source) -> Iterator[str]:
     for name in ("external_id", "symbol", "name"):
         if name in past.fields:
             yield f"backfill.fields.{name}: is the listing's own, not to be mapped"
-    yield from _check_maps("backfill.fields", past.fields, dotted=True)
+    yield from field_rules.check_maps("backfill.fields", past.fields, dotted=True)
 
 
 def _check_http(source: Source) -> Iterator[str]:
@@ -158,8 +123,6 @@ def _check_http(source: Source) -> Iterator[str]:
     for key, url in _addresses(source):
         if not _ADDRESS.fullmatch(url):
             yield f"{key}: must be an http:// or https:// address without a / at its end, got {url!r}"
-    if source.files is not None and source.files.max_record_bytes < 1024:
-        yield "files.max_record_bytes: must be at least 1024"
     if source.http is not None:
         if not 0 <= source.http.max_retries <= 100:
             yield f"http.max_retries: must be from 0 to 100, got {source.http.max_retries!r}"
@@ -191,22 +154,3 @@ def _addresses(source: Source) -> Iterator[tuple[str, str]]:
         for name, plan in source.auth.plans.items():
             if plan.url is not None:
                 yield f"auth.plans.{name}.url", plan.url
-
-
-def _is_template(text: str) -> bool:
-    try:
-        parts = [
-            name
-            for _, name, spec, conversion in string.Formatter().parse(text)
-            if name is not None or spec or conversion
-        ]
-    except ValueError:
-        return False
-    return bool(parts) and all(parts)
-
-
-def _is_scale(text: str) -> bool:
-    try:
-        return Decimal("1e-40") <= Decimal(text) <= Decimal("1e40")
-    except InvalidOperation:
-        return False

@@ -34,6 +34,8 @@ _LONGEST = Context(prec=MAX_NUMBER_CHARACTERS)
 
 # Characters that no text column takes: NUL, and the surrogates that stand for bytes which are no UTF-8.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# What a spreadsheet makes of an epoch: 1,77746E+12. The digits that are gone cannot be guessed.
+_SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -60,12 +62,12 @@ def text(found: Any, name: str, limit: int) -> str:
     if isinstance(found, Decimal) and 0 <= found.adjusted() < 40 and found == found.to_integral_value():
         found = f"{found:f}"
     if not isinstance(found, str):
-        raise BadValueError("not_text", f"{name} must be text, got {_show(found)}")
+        raise BadValueError("not_text", f"{name} must be text, got {show(found)}")
     word = found.strip()
     if len(word) > limit:
         raise BadValueError("too_long", f"{name} must have at most {limit} characters, got {len(word)}")
     if (not word.isascii() and UNSTORABLE.search(word)) or "\x00" in word:
-        raise BadValueError("bad_text", f"{name} has characters that are no text, got {_show(word)}")
+        raise BadValueError("bad_text", f"{name} has characters that are no text, got {show(word)}")
     return word
 
 
@@ -75,9 +77,9 @@ def number(found: Any, *, scale: Decimal | None = None, signed: bool = True) -> 
     if scale is not None:
         value = _EXACT.multiply(value, scale)
     if value.copy_abs() > MAX_NUMBER or (value and value.adjusted() < MIN_EXPONENT):
-        raise BadValueError("out_of_range", f"must be within {MAX_NUMBER}, got {_show(found)}")
+        raise BadValueError("out_of_range", f"must be within {MAX_NUMBER}, got {show(found)}")
     if value < 0 and not signed:
-        raise BadValueError("out_of_range", f"must not be negative, got {_show(found)}")
+        raise BadValueError("out_of_range", f"must not be negative, got {show(found)}")
     return value
 
 
@@ -87,10 +89,10 @@ def price(found: Any, *, scale: Decimal | None = None) -> Decimal:
     if scale is not None:
         value = _EXACT.multiply(value, scale)
     if value <= 0:
-        raise BadValueError("price_not_positive", f"must be > 0, got {_show(found)}")
+        raise BadValueError("price_not_positive", f"must be > 0, got {show(found)}")
     if not MIN_PRICE_USD <= value <= MAX_PRICE_USD:
         raise BadValueError(
-            "out_of_range", f"price_usd must be from {MIN_PRICE_USD} to {MAX_PRICE_USD}, got {_show(found)}"
+            "out_of_range", f"price_usd must be from {MIN_PRICE_USD} to {MAX_PRICE_USD}, got {show(found)}"
         )
     return value
 
@@ -100,21 +102,21 @@ def _decimal(found: Any) -> Decimal:
     value = found.strip() if isinstance(found, str) else found
     if isinstance(value, str):
         if len(value) > MAX_NUMBER_CHARACTERS or not value.isascii() or "_" in value:
-            raise BadValueError("not_a_number", f"must be a number, got {_show(found)}")
+            raise BadValueError("not_a_number", f"must be a number, got {show(found)}")
         try:
             value = Decimal(value)
         except InvalidOperation:
-            raise BadValueError("not_a_number", f"must be a number, got {_show(found)}") from None
+            raise BadValueError("not_a_number", f"must be a number, got {show(found)}") from None
     if not isinstance(value, Decimal) or not value.is_finite():
-        raise BadValueError("not_a_number", f"must be a number, got {_show(found)}")
+        raise BadValueError("not_a_number", f"must be a number, got {show(found)}")
     if not value:
         # A zero may carry any exponent, and Postgres would take it for a scale.
         return Decimal(0)
     if not -_SANE_EXPONENT <= value.adjusted() <= _SANE_EXPONENT:
-        raise BadValueError("out_of_range", f"must be within {MAX_NUMBER}, got {_show(found)}")
+        raise BadValueError("out_of_range", f"must be within {MAX_NUMBER}, got {show(found)}")
     rounded = _LONGEST.plus(value)
     if rounded != value:
-        raise BadValueError("out_of_range", f"must have at most {MAX_NUMBER_CHARACTERS} digits, got {_show(found)}")
+        raise BadValueError("out_of_range", f"must have at most {MAX_NUMBER_CHARACTERS} digits, got {show(found)}")
     return rounded
 
 
@@ -122,37 +124,58 @@ def integer(found: Any) -> int:
     """A whole number from 1 to what an integer column holds."""
     value = _decimal(found)
     if value.adjusted() > 12 or value != value.to_integral_value():
-        raise BadValueError("not_an_integer", f"must be a whole number, got {_show(found)}")
+        raise BadValueError("not_an_integer", f"must be a whole number, got {show(found)}")
     if not 1 <= value <= MAX_INTEGER:
-        raise BadValueError("out_of_range", f"must be from 1 to {MAX_INTEGER}, got {_show(found)}")
+        raise BadValueError("out_of_range", f"must be from 1 to {MAX_INTEGER}, got {show(found)}")
     return int(value)
 
 
 def time(found: Any) -> datetime:
     """ISO 8601 with or without zone; without one it is UTC. A trailing ` UTC` is understood."""
-    if not isinstance(found, str):
-        raise BadValueError("not_a_time", f"must be an ISO 8601 time, got {_show(found)}")
-    written = found.strip()
+    moment = iso(found)
+    if moment.tzinfo is not UTC:
+        try:
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except OverflowError:
+            raise not_a_time(found) from None
+    return in_range(moment, found)
+
+
+def iso(found: Any) -> datetime:
+    """The same with whatever zone it has, or none."""
+    written = found.strip() if isinstance(found, str) else ""
     if written.endswith(" UTC"):
         written = written[:-4] + "Z"
     try:
-        moment = datetime.fromisoformat(written)
-        if moment.tzinfo is not UTC:
-            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise BadValueError("not_a_time", f"must be an ISO 8601 time, got {_show(found)}") from None
-    return _in_range(moment, found)
+        # fromisoformat takes any sign between date and time, even a digit of an epoch.
+        if len(written) > 8 and written.isdigit():
+            raise not_a_time(found)
+        return datetime.fromisoformat(written)
+    except ValueError:
+        raise not_a_time(found) from None
+
+
+def not_a_time(found: Any, wanted: str = "must be an ISO 8601 time") -> BadValueError:
+    """Why this is no time; a number that was shortened on its way may have been one."""
+    if isinstance(found, str) and _SHORTENED.fullmatch(found.strip()):
+        return BadValueError("precision_lost", f"lost its last digits to scientific notation: {show(found)}")
+    return BadValueError("not_a_time", f"{wanted}, got {show(found)}")
 
 
 def epoch(found: Any, *, unit: timedelta) -> datetime:
-    """A count of `unit` since 1970, exact to the microsecond."""
+    """A count of `unit` since 1970, exact to the microsecond. Raises BadValueError for one without its last digits."""
+    if isinstance(found, str) and _SHORTENED.fullmatch(found.strip()):
+        found = found.replace(",", ".")
     value = _decimal(found)
     try:
         # In whole microseconds: a float of seconds would lose some.
         microseconds = int(_EXACT.multiply(value, Decimal(unit // timedelta(microseconds=1))))
-        return _in_range(_EPOCH + timedelta(microseconds=microseconds), found)
+        moment = in_range(_EPOCH + timedelta(microseconds=microseconds), found)
     except (OverflowError, InvalidOperation):
-        raise BadValueError("out_of_range", f"must be a time since 1970, got {_show(found)}") from None
+        raise BadValueError("out_of_range", f"must be a time since 1970, got {show(found)}") from None
+    if int(value.as_tuple().exponent) > 0:
+        raise BadValueError("precision_lost", f"lost its last digits to scientific notation: {show(found)}")
+    return moment
 
 
 def written(moment: datetime, form: str) -> str:
@@ -166,13 +189,14 @@ def written(moment: datetime, form: str) -> str:
     return str((moment - _EPOCH) // unit)
 
 
-def _in_range(moment: datetime, found: Any) -> datetime:
+def in_range(moment: datetime, found: Any) -> datetime:
+    """The moment itself. Raises BadValueError for one that no source could mean."""
     if not EARLIEST <= moment < LATEST:
-        raise BadValueError("out_of_range", f"must be from {EARLIEST.year} to {LATEST.year - 1}, got {_show(found)}")
+        raise BadValueError("out_of_range", f"must be from {EARLIEST.year} to {LATEST.year - 1}, got {show(found)}")
     return moment
 
 
-def _show(found: Any) -> str:
+def show(found: Any) -> str:
     """A value for a message: short, and storable whatever it is."""
     if isinstance(found, list | dict):
         return "an array" if isinstance(found, list) else "an object"

@@ -1,0 +1,45 @@
+"""Which [files] tables make sense? The rules of how files are read, each broken one named by its key."""
+
+import re
+from collections.abc import Iterator
+
+from kasparro.etl.source import Files
+
+# What files come in. Any other is too rare, or cannot be told from these by its bytes.
+ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1252")
+# Lines before a header; more is another table.
+_MAX_SKIP_LINES = 1000
+
+
+def problems(files: Files) -> Iterator[str]:
+    """Every rule that the table breaks."""
+    if files.max_record_bytes < 1024:
+        yield "files.max_record_bytes: must be at least 1024"
+    if files.encoding and files.encoding not in ENCODINGS:
+        yield f"files.encoding: must be one of {', '.join(ENCODINGS)}, got {files.encoding!r}"
+    if files.delimiter and (len(files.delimiter) != 1 or files.delimiter in '"\r\n\x00 '):
+        yield f"files.delimiter: must be one character such as ; or a tab, got {files.delimiter!r}"
+    if files.comment != files.comment.strip():
+        yield f"files.comment: must not begin or end with white space, got {files.comment!r}"
+    if not 0 <= files.skip_lines <= _MAX_SKIP_LINES:
+        yield f"files.skip_lines: must be from 0 to {_MAX_SKIP_LINES}, got {files.skip_lines!r}"
+    if files.decimal not in ("", ".", ","):
+        yield f'files.decimal: must be "." or ",", got {files.decimal!r}'
+    if any(not name.strip() for name in files.columns) or len(set(files.columns)) < len(files.columns):
+        yield "files.columns: must be names, each once"
+    if files.name_pattern:
+        yield from _check_pattern("files.name_pattern", files.name_pattern)
+    if files.wide is not None:
+        yield from _check_pattern("files.wide.columns", files.wide.columns)
+        if not files.wide.value:
+            yield "files.wide.value: must be a name"
+
+
+def _check_pattern(key: str, pattern: str) -> Iterator[str]:
+    try:
+        groups = re.compile(pattern).groupindex
+    except re.error as ex:
+        yield f"{key}: is no regular expression: {ex}"
+        return
+    if not groups:
+        yield f"{key}: needs a named group, such as (?P<symbol>[A-Z]+), got {pattern!r}"
