@@ -91,7 +91,7 @@ def test_key_is_suspected_when_it_is_on_the_wrong_host(etl, httpserver):
 def test_run_fails_when_the_budget_of_retries_is_used_up(etl, httpserver, caplog, monkeypatch):
     """Four retries: five attempts, each with its own line in the log."""
     # Of random waits one may be longer than the budget of seconds, which would end the run first.
-    monkeypatch.setattr("random.uniform", lambda low, high: min(high, 0.05))
+    monkeypatch.setattr("random.uniform", lambda _low, high: min(high, 0.05))
     result = etl.run(of=upstream(httpserver, ("no", 503, {})))
     assert (result.status, result.error_code) == (RunStatus.FAILED, "http_503")
     assert (result.traffic.requests, result.traffic.retries) == (5, 4)
