@@ -13,7 +13,20 @@ from kasparro import errors, log, model
 from kasparro import metrics as figures
 from kasparro.clock import Clock
 from kasparro.config import Secret
-from kasparro.http import assets, data, drift, health, metrics, middleware, rejections, runs, state, stats
+from kasparro.http import (
+    assets,
+    data,
+    drift,
+    health,
+    metrics,
+    middleware,
+    openapi,
+    rejections,
+    runs,
+    state,
+    static,
+    stats,
+)
 from kasparro.http import errors as problems
 from kasparro.http.resource import Resource
 from kasparro.http.streams import Streams
@@ -35,6 +48,7 @@ class Parts:
     scheduler_state: Callable[[], model.SchedulerState]
     ready: health.Ready
     counts: figures.HttpCounts
+    keys_needed: bool
 
 
 ROUTES: Sequence[tuple[str, Callable[[Parts], Resource]]] = (
@@ -58,6 +72,10 @@ ROUTES: Sequence[tuple[str, Callable[[Parts], Resource]]] = (
             p.database, p.sources, ready=p.ready, scheduler_state=p.scheduler_state, counts=p.counts
         ),
     ),
+    ("/openapi.json", lambda p: openapi.OpenApi(openapi.build(p.sources, keys_needed=p.keys_needed))),
+    ("/docs", lambda _: static.Page("docs.html")),
+    ("/pages/{name}", lambda _: static.page_files()),
+    ("/docs/{name}", lambda _: static.reader_files()),
 )
 
 
@@ -114,6 +132,7 @@ def create(
         scheduler_state=scheduler_state,
         ready=ready,
         counts=counts,
+        keys_needed=allowed,
     )
     around = [
         middleware.Headers(private=bool(api_keys)),

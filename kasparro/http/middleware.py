@@ -17,7 +17,7 @@ logger = logging.getLogger("kasparro.http")
 
 # Paths that need no key: probes, scrapers, and the pages that explain the rest.
 _OPEN_PATHS = frozenset({"/", "/health", "/metrics", "/docs", "/openapi.json"})
-_OPEN_PREFIX = "/health/"
+_OPEN_PREFIXES = ("/health/", "/pages/", "/docs/")
 
 
 class Authentication:
@@ -33,7 +33,7 @@ class Authentication:
         found = [name for key in _given_keys(req) for name in self._matching(key)]
         if found:
             state.of(req).client = found[0]
-        elif req.path not in _OPEN_PATHS and not req.path.startswith(_OPEN_PREFIX):
+        elif req.path not in _OPEN_PATHS and not req.path.startswith(_OPEN_PREFIXES):
             raise Problem(
                 401, "unauthorized", "send one of the service's keys as X-API-Key, or as Authorization: Bearer"
             )

@@ -1,0 +1,80 @@
+"""The pages and their files: open to everybody, kept by browsers, and allowed nothing but themselves."""
+
+import re
+from pathlib import Path
+
+import pytest
+from falcon import testing
+
+from kasparro import model
+from kasparro.clock import SystemClock
+from kasparro.config import Secret
+from kasparro.errors import DatabaseUnavailableError
+from kasparro.http import app, static
+
+PAGES = ["/docs"]
+FOLDER = static._PAGES
+
+
+@pytest.fixture(scope="module")
+def client() -> testing.TestClient:
+    """The API where keys are needed and the database is away."""
+    created = app.create(
+        database=None,  # type: ignore[arg-type] # nothing here asks it
+        clock=SystemClock(),
+        sources={},
+        api_keys={"somebody": Secret("a-key-of-somebody")},
+        scheduler_state=lambda: model.SchedulerState(enabled=True, alive=True),
+        wake_scheduler=lambda: None,
+        ready=lambda: DatabaseUnavailableError("away"),
+    )
+    return testing.TestClient(created)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_needs_neither_key_nor_database(client: testing.TestClient, path: str) -> None:
+    """What explains how to get in, and what is wrong, is always there; HEAD and a trailing slash work too."""
+    for method, asked in (("GET", path), ("HEAD", path), ("GET", path.rstrip("/") + "/")):
+        result = client.simulate_request(method, asked)
+        assert result.status_code == 200
+        assert result.headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_may_load_nothing_from_elsewhere(client: testing.TestClient, path: str) -> None:
+    """The policy lets no inline script run and no other host be asked; the page needs neither."""
+    result = client.simulate_get(path)
+    policy = result.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"https?://|<script(?![^>]* src=)|<style|\son\w+=|\sstyle=", result.text)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_files_exist(client: testing.TestClient, path: str) -> None:
+    """Everything that a page names is served, as what it is."""
+    for name in re.findall(r'(?:src|href)="(/(?:pages|docs)/[^"]+)"', client.simulate_get(path).text):
+        result = client.simulate_get(name)
+        assert result.status_code == 200, name
+        assert result.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/pages/icon.svg", "/docs/swagger-ui.css"])
+def test_file_is_not_sent_again_to_who_has_it(client: testing.TestClient, path: str) -> None:
+    """Browsers ask each time, so that a new version shows at once, and get a 304."""
+    tag = client.simulate_get(path).headers["ETag"]
+    for known, status in ((tag, 304), (f'"other", W/{tag}', 304), ("*", 304), ('"other"', 200)):
+        result = client.simulate_get(path, headers={"If-None-Match": known})
+        assert (result.status_code, result.headers["Cache-Control"]) == (status, "no-cache")
+
+
+@pytest.mark.parametrize("path", ["/pages/nothing.js", "/pages/docs.html", "/pages/..%2Fapp.py", "/docs/index.html"])
+def test_file_is_not_found_when_it_is_none_of_a_page(client: testing.TestClient, path: str) -> None:
+    """Files are looked up by name among those read at the start; no path leads out."""
+    assert client.simulate_get(path).status_code == 404
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
+def test_source_of_a_page_is_short(path: Path) -> None:
+    """Scripts and styles keep the limit of the Python files."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
