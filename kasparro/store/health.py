@@ -39,12 +39,14 @@ def list_sources(conn: db.Connection, sources: Sequence[str]) -> dict[str, Sourc
             extract(epoch from clock_timestamp() - d.newest)::double precision
         from unnest(%(sources)s::text[]) as k (source)
         left join schedules s on s.source = k.source
-        cross join lateral (
-            select max(n.observed_at) as newest
+        -- All sources in one go: one by one, each of two hundred would read all the latest quotes.
+        left join (
+            select l.source, max(n.observed_at) as newest
             from listings l
             join latest_quotes n on n.listing_id = l.id
-            where l.source = k.source
-        ) d
+            where l.source = any(%(sources)s)
+            group by l.source
+        ) d on d.source = k.source
         """,
         {"sources": list(sources)},
     )

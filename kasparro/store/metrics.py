@@ -67,10 +67,10 @@ def _of_runs(conn: db.Connection, sources: Sequence[str]) -> Iterator[Sample]:
 def _of_last_runs(conn: db.Connection, sources: Sequence[str]) -> Iterator[Sample]:
     rows = conn.execute(
         """
-        select k.source, u.seconds
+        select k.source, u.seconds, a.warnings, a.alerts
         from unnest(%(sources)s::text[]) as k (source)
         cross join lateral (
-            select extract(epoch from r.finished_at - r.started_at)::double precision as seconds
+            select r.id, extract(epoch from r.finished_at - r.started_at)::double precision as seconds
             from runs r
             where r.source = k.source
             and r.slice = ''
@@ -79,12 +79,21 @@ def _of_last_runs(conn: db.Connection, sources: Sequence[str]) -> Iterator[Sampl
             order by r.id desc
             limit 1
         ) u
+        cross join lateral (
+            select
+                count(*) filter (where n.severity = 'warn') as warnings,
+                count(*) filter (where n.severity = 'alert') as alerts
+            from anomalies n
+            where n.run_id = u.id
+        ) a
         order by k.source
         """,
         {"sources": list(sources)},
     )
-    for source, seconds in rows:
+    for source, seconds, warnings, alerts in rows:
         yield metrics.LAST_RUN_SECONDS, (source,), seconds
+        yield metrics.LAST_ANOMALIES, (source, "warn"), warnings
+        yield metrics.LAST_ANOMALIES, (source, "alert"), alerts
 
 
 def _list_totals(conn: db.Connection) -> dict[str, tuple[float, ...]]:

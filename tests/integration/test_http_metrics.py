@@ -86,6 +86,14 @@ def add_drifts_and_anomalies(api: fixtures.Api) -> None:
             ('csv', 'b', 'added', 'warned', 'resolved', now(), 1, 1)
         """
     )
+    run_id = fixtures.add_run(api.conn, "csv")
+    api.conn.execute(
+        """
+        insert into anomalies (source, run_id, metric, rule, severity, message)
+        values ('csv', %(run_id)s, 'records', 'history', 'alert', 'm')
+        """,
+        {"run_id": run_id},
+    )
     api.conn.execute("insert into anomaly_totals values ('csv', 'records', 'alert', 3)")
 
 
@@ -191,6 +199,9 @@ def test_drifts_and_anomalies_are_counted(api: fixtures.Api) -> None:
     found = scrape(api)
     assert (found["drifts_total", "csv", "added"], found["open_drifts", "csv", "added"]) == (2, 1)
     assert found["anomalies_total", "csv", "records", "alert"] == 3
+    assert (found["last_run_anomalies", "csv", "alert"], found["last_run_anomalies", "csv", "warn"]) == (1, 0)
+    fixtures.add_run(api.conn, "csv")
+    assert scrape(api)["last_run_anomalies", "csv", "alert"] == 0
 
 
 def test_watermark_lag_is_that_of_the_newest_slice(api: fixtures.Api) -> None:
