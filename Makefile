@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo run up down down-clean logs demo-up demo-down smoke deploy test check lint types format lock bench clean
+.PHONY: help install demo run up down down-clean logs demo-up demo-down smoke deploy test chaos check lint types format lock bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
@@ -46,6 +46,10 @@ deploy: $(STAMP) ## to Fly.io; DRY_RUN=1 shows the commands, IMAGE=... takes an 
 
 test: $(STAMP) ## run the whole test suite, one worker a core
 	@exec $(BIN)/python -m pytest -n auto --maxprocesses=4
+
+chaos: $(STAMP) ## kill the service a hundred times at random and compare the tables; KILLS=N, SEED=N
+	@KASPARRO_CHAOS_KILLS=$(or $(KILLS),100) $(if $(SEED),KASPARRO_CHAOS_SEED=$(SEED)) \
+		$(BIN)/python -m pytest -q -s tests/e2e/test_chaos.py
 
 check: lint types test ## what a change must pass: lint, types, test
 
