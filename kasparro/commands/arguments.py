@@ -6,6 +6,7 @@ What a command does is in the file of its name beside this one.
 import argparse
 from collections.abc import Callable
 from datetime import date, datetime
+from pathlib import Path
 
 from attrs import frozen
 
@@ -75,9 +76,14 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="list|check")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|check|try")
     _add_json(actions.add_parser("list", help="names, schedules and files"))
     _add_json(actions.add_parser("check", help="validate files and settings; fail above an upstream's budget"))
+    attempt = actions.add_parser("try", help="what a source file makes of CSV files, without a database")
+    attempt.add_argument("map", type=Path, metavar="MAP", help="the source file (TOML)")
+    attempt.add_argument("file", nargs="+", type=Path, metavar="FILE", help="a CSV file; its glob need not name it")
+    attempt.add_argument("--limit", type=_positive, default=5, metavar="N", help="show N quotes a file (%(default)s)")
+    _add_json(attempt)
 
 
 def _add_prune(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +135,7 @@ COMMANDS = {
     "serve": Command(help="answer the API and run due sources", winds_up=True, add_arguments=_add_serve),
     "run": Command(help="ingest sources once", winds_up=True, add_arguments=_add_run),
     "status": Command(help="show how every source fares", add_arguments=_add_json),
-    "sources": Command(help="list the sources, or check their files and settings", add_arguments=_add_sources),
+    "sources": Command(help="list or check the sources, or try one on CSV files", add_arguments=_add_sources),
     "migrate": Command(help="bring the database's schema up to date"),
     "healthcheck": Command(help="exit 0 when the service is ready (for Docker)", reads_sources=False),
     "backfill": Command(help="ingest the past of listings, slice by slice", winds_up=True, add_arguments=_add_backfill),
