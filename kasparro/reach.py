@@ -78,6 +78,7 @@ class Reach:
             self._embedded = None
 
     def _migrate(self, conn: db.Connection) -> list[int]:
+        migrate.require_served(conn, code_version=__version__)
         applied = migrate.apply(conn, sources=list(self._sources))
         logger.info("schema is current", extra={"migrations_applied": applied})
         return applied

@@ -117,11 +117,12 @@ def require_current(conn: db.Connection, *, code_version: str) -> None:
             f"the database's schema is at version {found.version or 0}, this code needs {found.expected}: "
             "run kasparro migrate"
         )
-    if found.min_code is not None and version_key(found.min_code) > version_key(code_version):
-        raise errors.SchemaError(
-            f"the database's schema (version {found.version}) serves kasparro {found.min_code} and newer, "
-            f"this is {code_version}: install a newer one"
-        )
+    _refuse_unserved(found, code_version)
+
+
+def require_served(conn: db.Connection, *, code_version: str) -> None:
+    """Return when the schema, however old, was not made for newer code alone. Raises SchemaError when it was."""
+    _refuse_unserved(state(conn), code_version)
 
 
 def require_partitions(conn: db.Connection, *, sources: Sequence[str]) -> None:
@@ -201,6 +202,14 @@ def _check_unchanged(known: Sequence[Migration], seen: dict[int, str]) -> None:
                 f"migration {migration.name} was applied to this database with another content: "
                 "restore the file, and put the change into a new migration"
             )
+
+
+def _refuse_unserved(found: SchemaState, code_version: str) -> None:
+    if found.min_code is not None and version_key(found.min_code) > version_key(code_version):
+        raise errors.SchemaError(
+            f"the database's schema (version {found.version}) serves kasparro {found.min_code} and newer, "
+            f"this is {code_version}: install a newer one"
+        )
 
 
 def _apply_one(conn: db.Connection, migration: Migration) -> bool:
