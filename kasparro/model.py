@@ -68,6 +68,38 @@ class DriftAction(StrEnum):
     FAILED = "failed"
 
 
+class Reading(StrEnum):
+    """How much of its source a run read. Only runs that read alike are compared with each other."""
+
+    # All that the source has now.
+    FULL = "full"
+    # The same, when nothing was known yet.
+    FIRST = "first"
+    # What files have more than at the run before.
+    TAIL = "tail"
+    # What a run that did not get to its end left over.
+    REST = "rest"
+    # The upstream said that nothing changed, or no file did.
+    NOTHING = "nothing"
+
+
+@frozen(kw_only=True)
+class Anomaly:
+    """A verdict on a run. `score` is how far `value` is from `expected`, where the run's history is the judge.
+
+    `rule` is history, or the hard rule that was broken: min_records, freshness, partial_pages. `severity` is warn or
+    alert.
+    """
+
+    metric: str
+    rule: str
+    severity: str
+    value: float
+    expected: float
+    score: float | None = None
+    message: str
+
+
 @frozen(kw_only=True)
 class Quote:
     """One normalised observation. Prices and values in US dollars, change in percent, supply in coins."""
@@ -111,7 +143,8 @@ class Page:
 
     `position` is a resume point only where the input cannot move (bytes of a file); `validators` prove later that
     the input is still the same. `last` marks the page that completes its slice. `bytes_read` is what reading it took
-    from a file; what came over the network is counted where it is asked for.
+    from a file; what came over the network is counted where it is asked for. A page is `unchanged`, and empty, when the
+    upstream says that nothing changed since its validators.
     """
 
     slice: str
@@ -121,6 +154,7 @@ class Page:
     constants: Mapping[str, str] = field(factory=dict)
     bytes_read: int = 0
     last: bool = False
+    unchanged: bool = False
 
 
 @frozen(kw_only=True)
@@ -257,6 +291,7 @@ class RunResult:
     seconds: float
     error_code: str | None = None
     error_message: str | None = None
+    anomalies: Sequence[Anomaly] = ()
 
 
 @frozen(kw_only=True)

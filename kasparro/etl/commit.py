@@ -79,6 +79,7 @@ class Committer:
 
         self.commit(job, batch.items, write, reached=reached)
         job.note_batch(batch.page.slice, len(batch.items))
+        job.seen.note_items(batch.items)
         logger.debug("batch committed", extra={"slice": batch.page.slice, "records": len(batch.items)})
 
     def quarantine(self, job: Job, batch: Batch) -> None:

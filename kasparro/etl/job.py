@@ -10,6 +10,7 @@ from attrs import frozen
 from kasparro import errors
 from kasparro.clock import Clock
 from kasparro.etl.faults import Faults, Place
+from kasparro.etl.seen import Seen
 from kasparro.etl.source import Source
 from kasparro.model import Lease, Run, Traffic
 
@@ -53,6 +54,7 @@ class Job:
         self.pages = 0
         self.answers = 0
         self.accept_rejections = accept_rejections
+        self.seen = Seen()
         self._faults = faults
         self._clock = clock
         self._stop = stop

@@ -7,7 +7,7 @@ tenure.py. This file owns the order of the stages and what a run's end is called
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from attrs import asdict, frozen
 
@@ -21,7 +21,7 @@ from kasparro.etl.purse import Purse
 from kasparro.etl.readers import BATCH_RECORDS, Reader
 from kasparro.etl.readers.json_api import Get
 from kasparro.etl.source import Order, Source
-from kasparro.model import LIVE, Checkpoint, RunResult, RunStatus, Traffic, Trigger
+from kasparro.model import LIVE, Anomaly, Checkpoint, RunResult, RunStatus, Traffic, Trigger
 from kasparro.store import runs, schedules
 from kasparro.store.db import Database
 
@@ -128,6 +128,7 @@ class Pipeline:
                 )
                 job.at("finish", "after")
                 _log_end(result)
+                _log_anomalies(result.anomalies)
                 return result
         finally:
             self._running.pop(key, None)
@@ -232,6 +233,7 @@ class Pipeline:
                 if page is None:
                     return
                 job.pages += 1
+                job.seen.note_page(page)
                 records = page.records
                 if job.at("read", page=job.pages) and records:
                     records = [normalise.spoil(records[0]), *records[1:]]
@@ -251,6 +253,13 @@ def _ending(job: Job, status: RunStatus, error: errors.KasparroError | None = No
         error_message=error.message if error else None,
         retry_seconds=error.seconds if isinstance(error, errors.DeferredError) else None,
     )
+
+
+def _log_anomalies(found: Iterable[Anomaly]) -> None:
+    for each in found:
+        level = logging.ERROR if each.severity == "alert" else logging.WARNING
+        fields = asdict(each)
+        logger.log(level, "anomaly", extra=fields | {"verdict": fields.pop("message")})
 
 
 def _log_end(result: RunResult) -> None:

@@ -261,6 +261,7 @@ class Source:
     files: Files | None = None
     limits: Limits = Limits()
     max_rejected_share: float | None = None
+    min_records: int | None = None
     fields: Mapping[str, FieldMap]
 
     @property
@@ -272,6 +273,18 @@ class Source:
         if self.max_rejected_share is not None:
             return self.max_rejected_share
         return 0.5 if self.kind is Kind.JSON_API else 1.0
+
+    @property
+    def reads_all(self) -> bool:
+        """Whether every read gives all that the source has now, not only what is new."""
+        return self.kind is Kind.JSON_API and self.since is None
+
+    @property
+    def least_records(self) -> int:
+        """The records that a complete read has at least: an API that answers with nothing is odd, an archive is not."""
+        if self.min_records is not None:
+            return self.min_records
+        return 1 if self.reads_all else 0
 
     @property
     def bucket(self) -> str:

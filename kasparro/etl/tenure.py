@@ -13,12 +13,12 @@ from attrs import evolve, frozen
 
 from kasparro import errors
 from kasparro.clock import Clock
-from kasparro.etl import schedule
+from kasparro.etl import judge, schedule
 from kasparro.etl.faults import Faults, Place
 from kasparro.etl.job import Job
 from kasparro.etl.source import Source
 from kasparro.model import LIVE, Counts, Lease, Run, RunResult, RunStatus, Traffic, Trigger
-from kasparro.store import leases, rejections, runs, schedules, totals
+from kasparro.store import anomalies, leases, rejections, runs, schedules, totals
 from kasparro.store.db import Connection, Database
 
 logger = logging.getLogger(__name__)
@@ -189,7 +189,11 @@ class Tenure:
             if ending.status is RunStatus.SUCCEEDED and counts.rejected > counts.rejected_expected:
                 why = rejections.describe(conn, job.source.name, job.run.id)
                 ending = evolve(ending, status=RunStatus.PARTIAL, error_code="rejections", error_message=why)
-            seconds = self._close(conn, job, ending) if written is None else written
+            if written is None:
+                seconds = self._close(conn, job, ending)
+                found = judge.judge(conn, job, ending.status, counts)
+            else:
+                seconds, found = written, anomalies.list_of_run(conn, job.run.id)
             job.at("finish", conn=conn)
         return RunResult(
             run_id=job.run.id,
@@ -200,6 +204,7 @@ class Tenure:
             seconds=seconds,
             error_code=ending.error_code,
             error_message=ending.error_message,
+            anomalies=found,
         )
 
     def abandon(self, job: Job) -> None:

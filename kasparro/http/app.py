@@ -14,7 +14,9 @@ from kasparro import metrics as figures
 from kasparro.clock import Clock
 from kasparro.config import Secret
 from kasparro.http import (
+    anomalies,
     assets,
+    compare_runs,
     data,
     drift,
     health,
@@ -59,6 +61,8 @@ ROUTES: Sequence[tuple[str, Callable[[Parts], Resource]]] = (
     ("/runs", lambda p: runs.Runs(p.database, p.sources, p.requests)),
     ("/runs/{run_id}", lambda p: runs.Run(p.database)),
     ("/rejections", lambda p: rejections.Rejections(p.database, p.sources)),
+    ("/compare-runs", lambda p: compare_runs.CompareRuns(p.database, p.sources)),
+    ("/anomalies", lambda p: anomalies.Anomalies(p.database, p.sources)),
     ("/drift", lambda p: drift.Drifts(p.database, p.sources)),
     (
         "/health",

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 import falcon
 from attrs import frozen
 
+from kasparro.http import cursor
 from kasparro.http.errors import FieldError, Problem
 
 Parser = Callable[[str], Any]
@@ -30,6 +31,7 @@ _MAX_CHARACTERS = 1000
 _MAX_NAMES = 100
 
 _NUMBER = re.compile(r"(\d{1,60})(\.\d{1,60})?([eE][+-]?\d{1,2})?", re.ASCII)
+_RUN_ID = re.compile(r"[1-9]\d{0,18}", re.ASCII)
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 # A plus sign that nobody escaped arrives as a space.
@@ -169,6 +171,13 @@ def sources(known: Collection[str]) -> Parser:
         return found
 
     return parse_sources
+
+
+def run_id(value: str) -> int:
+    """The id of a run, there or not."""
+    if not _RUN_ID.fullmatch(value) or int(value) > cursor.MAX_BIGINT:
+        raise ValueError(f"must be the id of a run, {_got(value)}")
+    return int(value)
 
 
 def whole(low: int, high: int) -> Parser:

@@ -1,19 +1,17 @@
 """GET /runs and /runs/{run_id}: what was run and how it went. POST /runs: run a source now."""
 
-import re
 from collections.abc import Callable, Mapping
 
 import falcon
 
 from kasparro import errors, model
-from kasparro.http import cursor, paging, params, render, run_request, state
+from kasparro.http import paging, params, render, run_request, state
 from kasparro.http.errors import Problem
 from kasparro.http.resource import Resource
 from kasparro.store import run_records, run_requests
 from kasparro.store.bounded import BoundedDatabase
 from kasparro.store.run_requests import Answer, Outcome
 
-_RUN_ID = re.compile(r"[1-9]\d{0,18}", re.ASCII)
 # How often to ask again when the run that stood in the way has just ended. Twice in a row is already hard to arrange.
 _ATTEMPTS = 5
 
@@ -65,10 +63,12 @@ class Run(Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response, *, run_id: str) -> None:
         """Its record, with anomalies and drifts."""
         params.parse(req, {})
-        if not _RUN_ID.fullmatch(run_id) or int(run_id) > cursor.MAX_BIGINT:
-            raise errors.NotFoundError(f"there is no run {run_id[:100]!r}")
+        try:
+            found = params.run_id(run_id)
+        except ValueError:
+            raise errors.NotFoundError(f"there is no run {run_id[:100]!r}") from None
         with self._database.reading() as conn:
-            record = run_records.get(conn, int(run_id))
+            record = run_records.get(conn, found)
         render.send_object(req, resp, record)
 
 

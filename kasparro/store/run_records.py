@@ -6,7 +6,7 @@ from attrs import frozen
 from psycopg import sql
 
 from kasparro import errors
-from kasparro.store import db, drift_records, timestamps
+from kasparro.store import anomalies, db, drift_records, timestamps
 
 # The fields of a run record in their order. Needs a row `u` of runs in scope.
 COLUMNS = sql.SQL(
@@ -37,13 +37,23 @@ COLUMNS = sql.SQL(
         ),
         '[]'::json
     ) as faults,
-    '[]'::json as anomalies
+    u.reading, u.measures,
+    coalesce(
+        (
+            select json_agg(a order by n.id)
+            from anomalies n
+            cross join lateral (select {anomaly_columns}) a
+            where n.run_id = u.id
+        ),
+        '[]'::json
+    ) as anomalies
     """
 ).format(
     created_at=timestamps.rfc3339("u.created_at"),
     started_at=timestamps.rfc3339("u.started_at"),
     finished_at=timestamps.rfc3339("u.finished_at"),
     fired_at=timestamps.rfc3339("f.fired_at"),
+    anomaly_columns=anomalies.COLUMNS,
 )
 
 

@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from kasparro.http import openapi
+from kasparro.model import Anomaly
+from kasparro.store import anomalies
 
 # Requests of each operation. More find nothing more: all that they reach is the parsers and one statement.
 EXAMPLES = 12
@@ -65,6 +67,12 @@ def api(databases: Any) -> Iterator[None]:
             listing = fixtures.add_listing(api.conn, name, f"{name}-btc", slug="btc-bitcoin")
             fixtures.add_quote(api.conn, listing, fixtures.START, "1e-30")
             run_id = fixtures.add_run(api.conn, name, error_code="rejections", error_message="one")
+            measured = {"reading": "full", "measures": '{"records": 3, "price_move_pct": 0.25}'}
+            run_id = fixtures.add_run(api.conn, name, stage_seconds='{"read": 1.5}', **measured)
+            verdict = Anomaly(
+                metric="records", rule="min_records", severity="alert", value=3, expected=9, message="few"
+            )
+            anomalies.insert(api.conn, name, run_id, [verdict])
             api.conn.execute(
                 """
                 insert into drifts (source, path, kind, action, first_run_id, last_run_id)

@@ -50,7 +50,13 @@ class JsonApiReader:
         moves = self._since is not None
         answer = self._ask(self._asks_since(checkpoint), {} if moves else checkpoint.validators)
         records = [] if answer.not_modified else list(json_text.records(answer.text, self._http.records))
-        return Page(slice=slice_name, records=records, validators={} if moves else answer.validators, last=True)
+        return Page(
+            slice=slice_name,
+            records=records,
+            validators={} if moves else answer.validators,
+            last=True,
+            unchanged=answer.not_modified,
+        )
 
     def _read_pages(self, slice_name: str, paging: Paging, since: Mapping[str, str]) -> Iterator[Page]:
         limit = paging.max_pages

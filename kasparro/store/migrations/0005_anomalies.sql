@@ -27,5 +27,17 @@ create table anomaly_totals (
     primary key (source, metric, severity)
 );
 
--- What a run is judged by besides its counts: metric -> number.
-alter table runs add column measures jsonb;
+-- rosters: one row is the listings (their external_ids, sorted) that a source's last complete read found.
+create table rosters (
+    source text primary key,
+    external_ids text[] not null,
+    run_id bigint not null
+);
+
+-- How much of its source a run read, for only runs that read alike are compared, and what it is judged by:
+-- metric -> number. Both null where a run is not judged.
+alter table runs
+    add column reading text check (reading in ('full', 'first', 'tail', 'rest', 'nothing')),
+    add column measures jsonb,
+    add check ((reading is null) = (measures is null));
+create index runs_by_reading on runs (source, reading, id desc) where reading is not null;

@@ -1,0 +1,85 @@
+"""Stage: judge a run that has ended, in the transaction that writes its end. What counts as odd is anomaly.py's say."""
+
+from kasparro.etl import anomaly, seen
+from kasparro.etl.anomaly import Case, Past
+from kasparro.etl.job import Job
+from kasparro.model import LIVE, Anomaly, Counts, Reading, RunStatus
+from kasparro.store import anomalies, measures, rosters
+from kasparro.store.db import Connection
+from kasparro.store.measures import Facts
+
+# Statuses of runs that did what they were to do, perhaps but for some records.
+_WHOLE = frozenset({RunStatus.SUCCEEDED, RunStatus.PARTIAL})
+# Listings whose price moves are looked at: enough for a median, and some milliseconds of index look-ups.
+_PRICE_SAMPLE = 500
+# Vanished listings that are named.
+_NAMED = 3
+
+
+def judge(conn: Connection, job: Job, status: RunStatus, counts: Counts) -> list[Anomaly]:
+    """Measure the run and write the verdicts on it; its end must stand in the same transaction.
+
+    Runs that failed say so themselves; replays and backfills are like no other run: neither is judged.
+    """
+    if job.run.slice != LIVE or status not in _WHOLE:
+        return []
+    run_id, source = job.run.id, job.source
+    facts = measures.get_facts(conn, run_id)
+    reading = _reading(job, facts, counts)
+    details: dict[str, str] = {}
+    measured = _measure(job, facts, counts)
+    if reading in (Reading.FULL, Reading.FIRST):
+        vanished = rosters.replace(conn, source.name, job.seen.external_ids, run_id=run_id)
+        if vanished is not None:
+            measured["vanished_listings"] = len(vanished)
+            details["vanished_listings"] = f": {', '.join(sorted(vanished)[:_NAMED])}" if vanished else ""
+        details["pages"] = f"; page {job.seen.pages} had {job.seen.last_page_records} records"
+    if reading in (Reading.FULL, Reading.TAIL):
+        measured["new_listings"] = measures.count_new_listings(conn, run_id)
+    if reading is Reading.FULL:
+        ids = sorted(job.seen.external_ids)
+        sample = ids[:: max(len(ids) // _PRICE_SAMPLE, 1)]
+        move = measures.median_price_move(conn, source.name, run_id, sample)
+        measured |= {} if move is None else {"price_move_pct": move}
+    case = Case(
+        reading=reading,
+        measures=measured,
+        min_records=source.least_records,
+        freshness_seconds=source.freshness_seconds,
+        details=details,
+    )
+    past = [Past(measures=known, flagged=flagged) for known, flagged in measures.list_history(conn, run_id, reading)]
+    found = anomaly.judge(case, past)
+    measures.note(conn, run_id, reading, {name: round(value, 6) for name, value in measured.items()})
+    anomalies.insert(conn, source.name, run_id, found)
+    return found
+
+
+def _reading(job: Job, facts: Facts, counts: Counts) -> Reading:
+    whole = job.source.reads_all
+    changed = facts.moved or counts.inserted + counts.updated > 0
+    return anomaly.read_as(
+        whole=whole,
+        unchanged=job.seen.unchanged if whole else not changed,
+        known=facts.known,
+        interrupted=facts.interrupted,
+    )
+
+
+def _measure(job: Job, facts: Facts, counts: Counts) -> dict[str, float]:
+    """What the run itself and its counts tell."""
+    saw = job.seen
+    found: dict[str, float | None] = {
+        "records": counts.read,
+        "inserted": counts.inserted,
+        "rejected_share": counts.rejected / counts.read if counts.read else None,
+        "duration_seconds": facts.seconds,
+        "pages": saw.pages if job.source.paging is not None else None,
+        "gap_seconds": facts.gap_seconds,
+        "data_age_seconds": facts.age_seconds,
+    }
+    if saw.quotes:
+        for name in seen.OPTIONAL_FIELDS:
+            if name in job.source.fields:
+                found[anomaly.null_share(name)] = saw.absent[name] / saw.quotes
+    return {name: value for name, value in found.items() if value is not None}

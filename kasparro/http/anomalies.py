@@ -1,0 +1,36 @@
+"""GET /anomalies: verdicts on runs that were not like those before them."""
+
+from collections.abc import Mapping
+
+import falcon
+
+from kasparro import model
+from kasparro.http import paging, params
+from kasparro.http.resource import Resource
+from kasparro.store import anomalies
+from kasparro.store.bounded import BoundedDatabase
+
+
+class Anomalies(Resource):
+    """Verdicts, the newest first."""
+
+    def __init__(self, database: BoundedDatabase, sources: Mapping[str, model.SourceInfo]) -> None:
+        self._database = database
+        self._parsers: dict[str, params.Parser] = {
+            "limit": params.LIMIT,
+            "source": params.sources(sources),
+            "metric": params.text,
+            "severity": params.choice("warn", "alert"),
+            "cursor": params.text,
+        }
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """A page of verdicts."""
+        query = params.parse(req, self._parsers)
+        pages = paging.read(query, "/anomalies")
+        chosen = anomalies.Filter(
+            sources=query.get("source"), metric=query.get("metric"), severity=query.get("severity")
+        )
+        with self._database.reading() as conn:
+            page = anomalies.page(conn, chosen, limit=pages.limit, before_id=pages.after_id)
+        pages.send(req, resp, page.rows, page.next_id)

@@ -1,0 +1,157 @@
+"""What runs are measured by: the facts about one that is ending, and the measures of those before it."""
+
+from collections.abc import Mapping, Sequence
+
+from attrs import frozen
+from psycopg.types.json import Jsonb
+
+from kasparro.model import BACKFILL_PREFIX, Reading
+from kasparro.store import db
+from kasparro.store.db import Connection
+
+# Comparable runs that are looked at: enough for a full history with many a flagged run in between.
+_LOOKED_AT = 100
+# Pairs of prices below which their median says nothing.
+_MIN_PRICE_PAIRS = 20
+
+
+@frozen(kw_only=True)
+class Facts:
+    """What the tables know of a run that has just ended.
+
+    `seconds` it took, waits for its budget apart; `gap_seconds` since the start of the run before, `age_seconds` of the
+    newest data. `known`: the source had been read before; `moved`: a checkpoint did; `interrupted`: the run before did
+    not get to its end.
+    """
+
+    seconds: float
+    gap_seconds: float | None
+    age_seconds: float | None
+    known: bool
+    moved: bool
+    interrupted: bool
+
+
+def get_facts(conn: Connection, run_id: int) -> Facts:
+    """The facts about a run of what its source has now."""
+    row = db.one(
+        conn.execute(
+            """
+            select
+                greatest(extract(epoch from u.finished_at - u.started_at) - u.throttled_seconds, 0)::double precision,
+                extract(epoch from u.started_at - p.started_at)::double precision,
+                extract(epoch from u.finished_at - c.watermark)::double precision,
+                coalesce((u.checkpoint_before ->> 'slices')::bigint, 0) > 0,
+                u.checkpoint_before is distinct from u.checkpoint_after,
+                coalesce(p.status not in ('succeeded', 'partial'), false)
+            from runs u
+            left join lateral (
+                select r.started_at, r.status
+                from runs r
+                where r.source = u.source
+                and r.slice = u.slice
+                and r.id < u.id
+                order by r.id desc
+                limit 1
+            ) p on true
+            cross join lateral (
+                select max(k.watermark) as watermark
+                from checkpoints k
+                where k.source = u.source
+                and not starts_with(k.slice, %(backfills)s)
+            ) c
+            where u.id = %(run_id)s
+            """,
+            {"run_id": run_id, "backfills": BACKFILL_PREFIX},
+        )
+    )
+    seconds, gap_seconds, age_seconds, known, moved, interrupted = row
+    return Facts(
+        seconds=seconds,
+        gap_seconds=gap_seconds,
+        age_seconds=age_seconds,
+        known=known,
+        moved=moved,
+        interrupted=interrupted,
+    )
+
+
+def list_history(conn: Connection, run_id: int, reading: Reading) -> list[tuple[Mapping[str, float], bool]]:
+    """Measures of the runs before that read alike with the same settings, newest first, and whether each was flagged.
+
+    Only runs of what the source has now that succeeded, or did but for rejections, have measures.
+    """
+    return conn.execute(
+        """
+        select r.measures, exists (select from anomalies a where a.run_id = r.id)
+        from runs u
+        join runs r on r.source = u.source and r.config_fingerprint = u.config_fingerprint
+        where u.id = %(run_id)s
+        and r.reading = %(reading)s
+        and r.id < u.id
+        order by r.id desc
+        limit %(limit)s
+        """,
+        {"run_id": run_id, "reading": reading.value, "limit": _LOOKED_AT},
+    ).fetchall()
+
+
+def count_new_listings(conn: Connection, run_id: int) -> int:
+    """How many listings of its source were first seen since the run began."""
+    (found,) = db.one(
+        conn.execute(
+            """
+            select count(*)
+            from runs u
+            join listings l on l.source = u.source and l.first_seen_at >= u.started_at
+            where u.id = %(run_id)s
+            """,
+            {"run_id": run_id},
+        )
+    )
+    return int(found)
+
+
+def median_price_move(conn: Connection, source: str, run_id: int, external_ids: Sequence[str]) -> float | None:
+    """The median move, in percent up or down, from the quote before to the latest one, where this run wrote it.
+
+    None where fewer than twenty of the listings have both.
+    """
+    pairs, median = db.one(
+        conn.execute(
+            """
+            select
+                count(*),
+                percentile_cont(0.5) within group (
+                    order by abs(q.price_usd::double precision / b.price_usd::double precision - 1) * 100
+                )
+            from unnest(%(external_ids)s::text[]) as e (external_id)
+            join listings l on l.source = %(source)s and l.external_id = e.external_id
+            join latest_quotes t on t.listing_id = l.id
+            join quotes q on q.listing_id = t.listing_id and q.observed_at = t.observed_at
+            cross join lateral (
+                select p.price_usd
+                from quotes p
+                where p.listing_id = q.listing_id
+                and p.observed_at < q.observed_at
+                order by p.observed_at desc
+                limit 1
+            ) b
+            where q.run_id = %(run_id)s
+            """,
+            {"external_ids": list(external_ids), "source": source, "run_id": run_id},
+        )
+    )
+    return float(median) if pairs >= _MIN_PRICE_PAIRS else None
+
+
+def note(conn: Connection, run_id: int, reading: Reading, measures: Mapping[str, float]) -> None:
+    """Keep what a run read and what it is measured by, with its end."""
+    conn.execute(
+        """
+        update runs
+        set reading = %(reading)s, measures = %(measures)s
+        where id = %(run_id)s
+        """,
+        {"run_id": run_id, "reading": reading.value, "measures": Jsonb(dict(measures))},
+    )
