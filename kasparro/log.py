@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
@@ -38,7 +39,7 @@ def configure(*, secrets: Iterable[str], stream: TextIO | None = None, text: boo
     stream = stream or sys.stdout
     as_text = stream.isatty() if text is None else text
     handler = logging.StreamHandler(stream)
-    inner: logging.Formatter = _TextFormatter() if as_text else _json_formatter()
+    inner: logging.Formatter = _TextFormatter() if as_text else _JsonFormatter()
     handler.setFormatter(_Redacting(inner, sorted(_spellings(secrets), key=len, reverse=True)))
     handler.addFilter(_add_bound)
     root = logging.getLogger()
@@ -65,12 +66,18 @@ def _add_bound(record: logging.LogRecord) -> bool:
     return True
 
 
-def _json_formatter() -> logging.Formatter:
-    return JsonFormatter(
-        "%(asctime)s %(levelname)s %(name)s %(message)s",
-        rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
-        datefmt="%Y-%m-%dT%H:%M:%S%z",
-    )
+class _JsonFormatter(JsonFormatter):
+    """One object a line; times as everywhere, in UTC, to the millisecond."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "%(asctime)s %(levelname)s %(name)s %(message)s",
+            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+        )
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802, ARG002
+        moment = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
+        return moment.isoformat(timespec="milliseconds") + "Z"
 
 
 class _TextFormatter(logging.Formatter):

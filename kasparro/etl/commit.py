@@ -77,10 +77,13 @@ class Committer:
         def write(conn: Connection) -> Counts:
             return batches.load(conn, origin, around_raw=lambda moment: job.at("raw", moment, conn=conn))
 
+        before = job.seconds["load"]
         self.commit(job, batch.items, write, reached=reached)
         job.note_batch(batch.page.slice, len(batch.items))
         job.seen.note_items(batch.items)
-        logger.debug("batch committed", extra={"slice": batch.page.slice, "records": len(batch.items)})
+        seconds = round(job.seconds["load"] - before, 3)
+        fields = {"stage": "load", "slice": batch.page.slice, "records": len(batch.items), "seconds": seconds}
+        logger.info("batch committed", extra=fields)
 
     def quarantine(self, job: Job, batch: Batch) -> None:
         """Keep the rejected records of a batch that is not loaded, and why they were; the slice stays where it is."""

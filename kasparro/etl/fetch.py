@@ -109,8 +109,9 @@ class Http:
 
     def get(self, request: Request, *, limits: Limits) -> Answer:
         """GET it. Raises FetchError, with a code and whether trying again can help."""
-        url = request.url
-        address = f"{url}?{urlencode(request.params)}" if request.params else url
+        address = f"{request.url}?{urlencode(request.params)}" if request.params else request.url
+        # For messages: whatever a redirect put behind the question mark may be a secret.
+        url = request.url.partition("?")[0]
         try:
             sent = {**_ALWAYS_SENT, **request.headers, **_conditions(request.validators)}
             response, body = self._ask(address, sent, limits)

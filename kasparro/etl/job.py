@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from attrs import frozen
 
-from kasparro import errors
+from kasparro import errors, log
 from kasparro.clock import Clock
 from kasparro.etl.faults import Faults, Place
 from kasparro.etl.seen import Seen
@@ -71,10 +71,11 @@ class Job:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count the time of the block for stage `name`. Entering and leaving it are signs of life."""
+        """Count the time of the block for stage `name`, which is on its log lines. Its ends are signs of life."""
         self._moved_at = started = self._clock.monotonic()
         try:
-            yield
+            with log.bind(stage=name):
+                yield
         finally:
             self._moved_at = self._clock.monotonic()
             self.seconds[name] += self._moved_at - started

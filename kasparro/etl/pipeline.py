@@ -8,6 +8,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from attrs import asdict, frozen
 
@@ -127,7 +128,7 @@ class Pipeline:
                     lambda: self._tenure.end(job, ending, traffic), pause=self.committer.sleep
                 )
                 job.at("finish", "after")
-                _log_end(result)
+                _log_end(result, ending)
                 _log_anomalies(result.anomalies)
                 return result
         finally:
@@ -262,9 +263,11 @@ def _log_anomalies(found: Iterable[Anomaly]) -> None:
         logger.log(level, "anomaly", extra=fields | {"verdict": fields.pop("message")})
 
 
-def _log_end(result: RunResult) -> None:
+def _log_end(result: RunResult, ending: runs.Ending) -> None:
     level = logging.INFO if result.status is RunStatus.SUCCEEDED else logging.WARNING
-    fields = {"status": result.status.value, "seconds": round(result.seconds, 3), **asdict(result.counts)}
+    fields: dict[str, Any] = {"status": result.status.value, "seconds": round(result.seconds, 3)}
+    fields["stage_seconds"] = {name: round(seconds, 3) for name, seconds in ending.stage_seconds.items()}
+    fields |= asdict(result.counts) | {name: round(value, 3) for name, value in asdict(result.traffic).items()}
     if result.error_message:
         fields |= {"code": result.error_code, "error": result.error_message}
     logger.log(level, "run ended", extra=fields)

@@ -163,8 +163,8 @@ def test_no_batch_is_written_when_the_upstream_says_not_modified(etl, httpserver
     assert etl.writes() == before
 
 
-def test_lines_carry_run_and_source_when_a_run_logs(etl):
-    """Those of the thread that reads as well."""
+def test_lines_carry_run_source_and_stage_when_a_run_logs(etl):
+    """Those of the thread that reads as well; the last says how long each stage took."""
     root, stream = logging.getLogger(), io.StringIO()
     before = (list(root.handlers), root.level)
     log.configure(secrets=[], stream=stream)
@@ -173,7 +173,10 @@ def test_lines_carry_run_and_source_when_a_run_logs(etl):
     finally:
         root.handlers[:], root.level = before[0], before[1]
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert {"run started", "reading", "run ended"} <= {line["message"] for line in lines}
+    stages = {line["message"]: line.get("stage") for line in lines}
+    assert stages == {"run started": None, "reading": "read", "batch committed": "load", "run ended": None}
+    assert set(lines[-1]["stage_seconds"]) == {"read", "normalise", "load", "match"}
+    assert (lines[-1]["read"], lines[-1]["requests"], lines[-1]["seconds"] >= 0) == (1, 0, True)
     assert {(line["run_id"], line["source"]) for line in lines} == {(result.run_id, "coinpaprika")}
 
 
