@@ -29,9 +29,9 @@ _OUTCOMES = ("inserted", "updated", "unchanged", "duplicate", "rejected")
 
 def list_samples(conn: db.Connection, configured: Sequence[model.SourceInfo]) -> Iterator[Sample]:
     """The figures of every source and bucket. What never happened to a source that is known is zero."""
-    totals = _list_totals(conn)
-    sources = sorted({info.name for info in configured} | totals.keys())
-    yield from _of_runs(conn, sources)
+    totals, ended = _list_totals(conn), _list_ended(conn)
+    sources = sorted({info.name for info in configured} | totals.keys() | {source for source, _ in ended})
+    yield from _of_runs(conn, ended, sources)
     yield from _of_last_runs(conn, sources)
     yield from _of_totals(totals, sources)
     yield from _of_watermarks(conn)
@@ -41,12 +41,18 @@ def list_samples(conn: db.Connection, configured: Sequence[model.SourceInfo]) ->
     yield from _of_buckets(conn, configured)
 
 
-def _of_runs(conn: db.Connection, sources: Sequence[str]) -> Iterator[Sample]:
+def _list_ended(conn: db.Connection) -> dict[tuple[str, str], tuple[int, float]]:
+    """By source and status: how many runs ended so, and how long they took."""
     rows = conn.execute("select source, status, runs, seconds from run_totals order by source, status")
-    found = {(source, status): (runs, seconds) for source, status, runs, seconds in rows}
+    return {(source, status): (runs, seconds) for source, status, runs, seconds in rows}
+
+
+def _of_runs(
+    conn: db.Connection, ended: Mapping[tuple[str, str], tuple[int, float]], sources: Sequence[str]
+) -> Iterator[Sample]:
     for source in sources:
         for status in _FINAL:
-            runs, seconds = found.get((source, status), (0, 0.0))
+            runs, seconds = ended.get((source, status), (0, 0.0))
             yield metrics.RUNS, (source, status), runs
             yield metrics.RUN_SECONDS, (source, status), seconds
     rows = conn.execute(

@@ -34,9 +34,14 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
                 %(bursts)s::double precision[], %(rates)s::double precision[]
             ) as c (source, month_limit, bucket, burst, per_second)
             union all
-            select t.source, null, null, null, null
-            from source_totals t
-            where %(others)s and not t.source = any(%(sources)s)
+            select o.source, null, null, null, null
+            from (
+                select t.source from source_totals t
+                union
+                -- One whose only run crashed before its first batch was never counted for anything else.
+                select e.source from run_totals e
+            ) o
+            where %(others)s and not o.source = any(%(sources)s)
         ),
         counted as (
             select

@@ -1,5 +1,6 @@
 """What is shown? One function a claim: it gives the figures to print, or raises Failed."""
 
+import re
 import secrets
 import statistics
 from datetime import datetime
@@ -9,6 +10,9 @@ from client import Client, Failed, wait_until
 from stack import UPSTREAM_KEYS, Stack
 
 SOURCES = ("coinpaprika", "coingecko", "csv")
+# What runs end with, and what becomes of records: labels of metrics.
+ENDINGS = ("succeeded", "partial", "failed", "interrupted", "crashed", "deferred")
+OUTCOMES = ("inserted", "updated", "unchanged", "duplicate", "rejected")
 # Faults that kill the service in the middle of its first runs: before a batch is committed, and right after one was.
 # Two, for a third crash of a source in a row would count as a loop, and wait.
 FAULTS = "coingecko:load:batch=2:exit, csv:commit:after:batch=2:exit"
@@ -123,6 +127,28 @@ def run_again(stack: Stack) -> str:
         _require(written == 0, f"{name}: the second run wrote {written} records")
         read += counts["read"]
     return f"{read:,} records read again, 0 written"
+
+
+def read_metrics(client: Client) -> str:
+    """Without a key, Prometheus' text; its figures are those of /stats, and the requests made here are in it."""
+    answer = Client(client.url).ask("/metrics")
+    _require(answer.status == 200, f"/metrics answered {answer.status}")
+    samples = {
+        name: float(value) for name, value in re.findall(r"^(\w+(?:\{.*\})?) (\S+)$", answer.body.decode(), re.M)
+    }
+    _require(samples.get("kasparro_database_up") == 1, "/metrics does not see the database")
+    compared = 0
+    for source in client.get("/stats")["sources"]:
+        label = f'source="{source["source"]}"'
+        wanted = {f'kasparro_runs_total{{{label},status="{name}"}}': source["runs"][name] for name in ENDINGS}
+        wanted |= {f'kasparro_records_total{{outcome="{name}",{label}}}': source["records"][name] for name in OUTCOMES}
+        wanted[f"kasparro_upstream_requests_total{{{label}}}"] = source["requests"]
+        for name, value in wanted.items():
+            _require(samples.get(name) == value, f"{name} is {samples.get(name)}, /stats says {value}")
+        compared += len(wanted)
+    served = samples.get('kasparro_http_requests_total{route="/data",status="2xx"}', 0.0)
+    _require(served > 0, "the requests for /data are not counted")
+    return f"{len(samples)} samples; {compared} figures compared with /stats, 0 differences"
 
 
 def survive(stack: Stack) -> str:

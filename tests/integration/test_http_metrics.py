@@ -9,7 +9,7 @@ from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from kasparro import __version__, errors, metrics, model
-from kasparro.store import pruning
+from kasparro.store import pruning, totals
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +155,23 @@ def test_counters_come_from_totals(api: fixtures.Api) -> None:
         assert found["live_runs", source, "running"] == 1
         assert found["last_run_duration_seconds", source] == 10
     assert ("source_enabled", "removed") not in found
+
+
+def test_figures_are_those_of_stats(api: fixtures.Api) -> None:
+    """Whoever looks at both sees one service; a source that only ever crashed is in both as well."""
+    add_history(api, "csv")
+    totals.count_run(api.conn, "gone", status="crashed", seconds=1)
+    found = scrape(api)
+    for entry in api.get("/stats").json["sources"]:
+        source = entry["source"]
+        for status, runs in entry["runs"].items():
+            name = "live_runs" if status in model.LIVE_STATUSES else "runs_total"
+            assert found[name, source, status] == runs
+        outcomes = entry["records"]
+        assert sum(found["records_total", source, name] for name in outcomes if name != "read") == outcomes["read"]
+        assert found["upstream_requests_total", source] == entry["requests"]
+        assert found["upstream_throttled_seconds_total", source] == entry["throttled_seconds"]
+    assert found["runs_total", "gone", "crashed"] == 1
 
 
 def test_counters_stay_when_runs_are_pruned(api: fixtures.Api) -> None:

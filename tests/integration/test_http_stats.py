@@ -9,7 +9,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from kasparro import model
-from kasparro.store import checkpoints
+from kasparro.store import checkpoints, totals
 
 STATUSES = [status.value for status in model.RunStatus]
 NOTHING = {"read": 0, "inserted": 0, "updated": 0, "unchanged": 0, "duplicate": 0, "rejected": 0}
@@ -59,14 +59,70 @@ def test_source_that_never_ran_has_zeros_and_nulls(api: fixtures.Api) -> None:
     assert entry["checkpoint"] == {"position": None, "watermark": None, "slices": 0}
 
 
+def test_totals_are_zeros_when_nothing_ever_ran(api: fixtures.Api) -> None:
+    """Zeros, never null: whoever adds them up need not know."""
+    assert api.get("/stats").json["totals"] == {
+        "runs": dict.fromkeys(STATUSES, 0),
+        "records": NOTHING,
+        "requests": 0,
+        "retries": 0,
+        "throttled_seconds": 0,
+    }
+
+
+def test_source_whose_runs_all_failed_has_durations_and_no_success(api: fixtures.Api) -> None:
+    """What failed took its time as well."""
+    for _ in range(2):
+        fixtures.add_run(api.conn, "csv", "failed", error_code="x", error_message="y")
+        totals.count_run(api.conn, "csv", status="failed", seconds=10)
+    api.conn.execute("insert into schedules (source, last_failure_at) values ('csv', '2024-01-01T00:00:10Z')")
+    entry = by_source(api)["csv"]
+    assert entry["runs"] == dict.fromkeys(STATUSES, 0) | {"failed": 2}
+    assert (entry["records"], entry["duration"]) == (NOTHING, {"last": 10, "median": 10, "p95": 10})
+    assert (entry["last_success_at"], entry["last_failure_at"]) == (None, "2024-01-01T00:00:10Z")
+    assert entry["last_run"]["error"] == {"code": "x", "message": "y"}
+
+
+def test_source_that_was_removed_is_there_whatever_was_counted(api: fixtures.Api) -> None:
+    """If only a run that crashed before its first batch; its budget is nobody's any more."""
+    totals.count_run(api.conn, "crashed", status="crashed", seconds=1)
+    add_totals(api, "removed")
+    fixtures.add_run(api.conn, "removed")
+    found = by_source(api)
+    assert list(found) == sorted((*fixtures.SOURCES, "crashed", "removed"))
+    assert found["crashed"]["runs"]["crashed"] == 1
+    assert found["crashed"]["records"] == NOTHING
+    assert found["removed"]["budget"] == {"tokens": None, "month_used": None, "month_limit": None}
+    assert found["removed"]["last_run"]["status"] == "succeeded"
+
+
+def test_budget_is_what_is_left_now(api: fixtures.Api) -> None:
+    """With what came back since it was last paid from, never above the burst; a new month begins at nothing."""
+    assert by_source(api)["coinpaprika"]["budget"] == {"tokens": 20, "month_used": 0, "month_limit": 500}
+    api.conn.execute(
+        """
+        insert into buckets (name, tokens, refilled_at, month, month_used)
+        values (
+            'shared', 1, now() - interval '10 seconds', date_trunc('month', now() at time zone 'UTC'), 7
+        )
+        """
+    )
+    for name in ("coinpaprika", "retired"):
+        budget = by_source(api)[name]["budget"]
+        assert 6 <= budget["tokens"] < 20
+        assert budget["month_used"] == 7
+    api.conn.execute("update buckets set refilled_at = now() - interval '1 hour', month = '2024-01-01'")
+    assert by_source(api)["coinpaprika"]["budget"] == {"tokens": 20, "month_used": 0, "month_limit": 500}
+
+
 def test_totals_add_up_all_sources(api: fixtures.Api) -> None:
     """Sources that are no longer configured included."""
     add_totals(api, "csv")
     add_totals(api, "removed")
-    totals = api.get("/stats").json["totals"]
-    assert totals["records"] == NOTHING | {"read": 20, "inserted": 14, "rejected": 6}
-    assert (totals["requests"], totals["retries"], totals["throttled_seconds"]) == (10, 4, 3)
-    assert totals["runs"] == dict.fromkeys(STATUSES, 0) | {"succeeded": 8}
+    found = api.get("/stats").json["totals"]
+    assert found["records"] == NOTHING | {"read": 20, "inserted": 14, "rejected": 6}
+    assert (found["requests"], found["retries"], found["throttled_seconds"]) == (10, 4, 3)
+    assert found["runs"] == dict.fromkeys(STATUSES, 0) | {"succeeded": 8}
     assert by_source(api)["removed"]["records"]["read"] == 10
 
 
