@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo run up down down-clean logs demo-up demo-down smoke deploy test test-image chaos check lint types \
+.PHONY: help install demo run up down down-clean logs demo-up demo-down smoke deploy test test-pages test-image chaos check lint types \
 	lint-workflows promtool compose-check format lock bench clean
 
 help: ## list the targets
@@ -54,6 +54,9 @@ test-image: $(STAMP) ## the same on a PostgreSQL in Docker; POSTGRES_VERSION=15 
 chaos: $(STAMP) ## kill the service a hundred times at random and compare the tables; KILLS=N, SEED=N
 	@KASPARRO_CHAOS_KILLS=$(or $(KILLS),100) $(if $(SEED),KASPARRO_CHAOS_SEED=$(SEED)) \
 		$(BIN)/python -m pytest -q -s tests/e2e/test_chaos.py
+
+test-pages: $(STAMP) ## run the tests of the pages alone, in headless Chromium
+	@exec $(BIN)/python -m pytest tests/integration/test_pages.py
 
 check: lint types test ## what a change must pass: lint, types, test
 

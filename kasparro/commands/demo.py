@@ -91,7 +91,7 @@ def _invite(app: App) -> None:
     host = healthcheck.local_host(app.config)
     base = f"http://[{host}]:{app.port}" if ":" in host else f"http://{host}:{app.port}"
     key = "-H 'X-API-Key: ...' " if app.config.api_keys else ""
-    print(f"\nopen {base}/data, or try")
+    print(f"\nopen {base}/ to watch it, {base}/docs to try the API, or try")
     for path in (
         "/data?limit=3",
         "/data?source=csv&limit=3",

@@ -11,7 +11,7 @@ SOURCES = ("coinpaprika", "coingecko", "csv")
 
 def url_of(demo: Program) -> str:
     """Where the demo invites to, once its first runs have ended."""
-    found = re.search(r"open (http://[^/]+)/data", demo.wait_line("open http"))
+    found = re.search(r"open (http://[^/]+)/ ", demo.wait_line("open http"))
     assert found is not None
     return found[1]
 

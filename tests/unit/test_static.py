@@ -12,7 +12,7 @@ from kasparro.config import Secret
 from kasparro.errors import DatabaseUnavailableError
 from kasparro.http import app, static
 
-PAGES = ["/docs"]
+PAGES = ["/", "/docs"]
 FOLDER = static._PAGES
 
 
@@ -59,7 +59,7 @@ def test_page_files_exist(client: testing.TestClient, path: str) -> None:
         assert result.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/pages/icon.svg", "/docs/swagger-ui.css"])
+@pytest.mark.parametrize("path", [*PAGES, "/pages/dashboard.js", "/docs/swagger-ui.css"])
 def test_file_is_not_sent_again_to_who_has_it(client: testing.TestClient, path: str) -> None:
     """Browsers ask each time, so that a new version shows at once, and get a 304."""
     tag = client.simulate_get(path).headers["ETag"]

@@ -1,0 +1,272 @@
+"""The dashboard and the reader in a real browser: what they show, what they ask for, and what they do in trouble."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import api_fixtures as fixtures
+import pytest
+from attrs import frozen
+from pages_browser import PHONE, Browser, launch
+from selenium_axe_python import Axe
+
+from kasparro import errors
+from kasparro.http.server import Server
+
+KEY = fixtures.ANN["X-API-Key"]
+# What an upstream might call a coin to be noticed.
+HOSTILE = "<img src=x onerror=alert(1)><b>Bold</b>"
+SECTIONS = ("sources", "runs", "anomalies", "drift", "rejections", "assets")
+
+
+@frozen
+class Service:
+    """The API behind a real server."""
+
+    api: fixtures.Api
+    url: str
+
+
+@contextmanager
+def listening(api: fixtures.Api, port: int = 0) -> Iterator[str]:
+    """The API's address, as long as it is served."""
+    server = Server(api.client.app, "127.0.0.1", port)
+    server.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.stop(1.0)
+
+
+def fill(api: fixtures.Api) -> None:
+    """An hour of runs of two sources, some of them troubled, and what was found and quoted by them."""
+    now = datetime.now(UTC)
+    for name in ("coingecko", "coinpaprika"):
+        listing = fixtures.add_listing(api.conn, name, f"{name}-btc", slug="btc-bitcoin")
+        for minutes in range(0, 60, 5):
+            fixtures.add_quote(api.conn, listing, now - timedelta(minutes=minutes), str(90_000 + minutes))
+        for minutes, status in ((50, "succeeded"), (40, "partial"), (30, "failed"), (20, "succeeded")):
+            began = now - timedelta(minutes=minutes)
+            ended = began + timedelta(seconds=2)
+            run_id = fixtures.add_run(api.conn, name, status, started_at=began, finished_at=ended, records_read=0)
+    fixtures.add_listing(api.conn, "csv", "odd", symbol="ODD", slug="odd")
+    api.conn.execute("update assets set name = %s where slug = 'odd'", (HOSTILE,))
+    values = {"run_id": run_id, "now": now, "hostile": HOSTILE}
+    api.conn.execute(
+        """
+        insert into drifts (source, path, kind, action, first_run_id, last_run_id)
+        values ('coingecko', %(hostile)s, 'missing', 'warned', %(run_id)s, %(run_id)s)
+        """,
+        values,
+    )
+    api.conn.execute(
+        """
+        insert into anomalies (source, run_id, metric, rule, severity, message)
+        values ('coinpaprika', %(run_id)s, 'records', 'history', 'alert', 'records: 0, usually about 2,000')
+        """,
+        values,
+    )
+    api.conn.execute(
+        """
+        insert into rejections (
+            source, slice, code, dedup_key, stage, message, content_hash, expected, run_id, first_seen_at, last_seen_at
+        )
+        values
+            ('csv', 'a.csv', 'bad_time', 'a', 'normalise', %(hostile)s, gen_random_uuid(), false, 1, %(now)s, %(now)s),
+            ('csv', 'a.csv', 'price_missing', 'b', 'normalise', 'no', gen_random_uuid(), true, 1, %(now)s, %(now)s)
+        """,
+        values,
+    )
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for all tests of a worker; each opens the page anew."""
+    with launch(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def service(browser: Browser, databases: Any) -> Iterator[Service]:
+    """A service that wants a key and has something of everything; asks for the browser first, to be skipped with it."""
+    with fixtures.serve_clone(databases, api_keys=fixtures.KEYS) as api:
+        fill(api)
+        with listening(api) as url:
+            yield Service(api, url)
+
+
+def open_dashboard(browser: Browser, service: Service, query: str = "", **window: Any) -> None:
+    """The dashboard with everything loaded."""
+    browser.open(f"{service.url}/{query}", key=KEY, **window)
+    browser.wait_text("#updated", "updated")
+
+
+def test_dashboard_shows_every_part(browser: Browser, service: Service) -> None:
+    """Sources, runs with their anomalies, findings, assets with a price: all there, all as text."""
+    open_dashboard(browser, service)
+    assert browser.texts("#sources-rows th .main") == ["coingecko", "coinpaprika", "csv", "retired"]
+    assert "2 failed" in browser.text("#legend")
+    assert "1 with anomalies" in browser.text("#legend")
+    assert len(browser.run("return document.querySelectorAll('#timeline .bar')")) == 8
+    assert len(browser.run("return document.querySelectorAll('#charts .anomaly')")) == 1
+    assert "records: 0, usually about 2,000" in browser.text("#anomalies-rows")
+    assert HOSTILE in browser.text("#drift-rows")
+    assert HOSTILE in browser.text("#rejections-rows")
+    assert "price_missing" not in browser.text("#rejections-rows")
+    browser.wait_text("#consensus", "90,000.00 USD, median of 2 sources")
+    assert len(browser.run("return document.querySelectorAll('#price-chart .line')")) == 2
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_page_is_quiet_and_asks_nobody_else(browser: Browser, service: Service, path: str) -> None:
+    """Nothing on the console, and every request goes to the service itself; the key is in no address."""
+    browser.open(service.url + path, key=KEY)
+    browser.wait_text("#updated" if path == "/" else "#reader .info", "updated" if path == "/" else "Kasparro")
+    asked = browser.requests()
+    assert asked
+    assert [url for url in asked if not url.startswith((f"{service.url}/", "data:"))] == []
+    assert [url for url in asked if KEY in url] == []
+    assert browser.console() == []
+
+
+def test_dashboard_asks_for_the_key(browser: Browser, service: Service) -> None:
+    """Health is shown without; a wrong key is refused in words, the right one kept for this tab until forgotten."""
+    browser.open(f"{service.url}/")
+    browser.wait(lambda: browser.run("return document.activeElement.id") == "key-input", "the question")
+    assert "coingecko" in browser.text("#sources-rows")
+    browser.find("#key-input").send_keys("a-wrong-key\n")
+    browser.wait_text("#key-error", "does not accept")
+    assert browser.run("return sessionStorage.length") == 0
+    browser.find("#key-input").send_keys(f"{KEY}\n")
+    browser.wait_text("#updated", "updated")
+    assert browser.run("return [location.search, localStorage.length, document.cookie]") == ["", 0, ""]
+    browser.find("#forget-key").click()
+    browser.wait(lambda: browser.run("return document.activeElement.id") == "key-input", "the question again")
+    assert browser.run("return sessionStorage.length") == 0
+    assert "btc" not in browser.text("#assets-rows")
+
+
+def test_dashboard_goes_on_without_a_key_for_who_wants_none(browser: Browser, service: Service) -> None:
+    """Who says "not now" is not asked again, and can enter one later."""
+    browser.open(f"{service.url}/")
+    browser.wait(lambda: browser.run("return document.activeElement.id") == "key-input", "the question")
+    browser.find("#key-cancel").click()
+    browser.run("document.getElementById('refresh').click()")
+    browser.wait(lambda: browser.find("#enter-key").is_displayed(), "the way back")
+    assert not browser.run("return document.getElementById('key-dialog').open")
+    assert "wants an API key" in browser.text("#banner")
+
+
+def test_dashboard_finds_assets(browser: Browser, service: Service) -> None:
+    """Typing narrows the table down; the address tells which asset is shown, so that it can be passed on."""
+    open_dashboard(browser, service)
+    browser.find("#search").send_keys("odd")
+    browser.wait(lambda: len(browser.texts("#assets-rows tr")) == 1, "one row")
+    assert HOSTILE in browser.text("#assets-rows")
+    browser.find("#assets-rows a").click()
+    browser.wait_text("#asset-title", HOSTILE)
+    assert browser.run("return location.hash") == "#asset=odd"
+    browser.wait_text("#consensus", "No consensus")
+    browser.find("#search").send_keys("-nothing")
+    browser.wait_text("[data-section=assets] [data-note]", "Nothing is called")
+
+
+def test_dashboard_shows_what_is_new_and_leaves_the_rest_alone(browser: Browser, service: Service) -> None:
+    """A look by itself keeps focus, what was typed, scroll position, selected text and open tables."""
+    open_dashboard(browser, service, "?every=1")
+    browser.run(
+        """
+        document.getElementById("runs-table").open = true;
+        document.getElementById("search").focus({preventScroll: true});
+        getSelection().selectAllChildren(document.querySelector("#drift-rows .code"));
+        scrollTo(0, 300);
+        """
+    )
+    state = "return [document.activeElement.id, scrollY, getSelection().toString()]"
+    before = browser.run(state)
+    run_id = fixtures.add_run(service.api.conn, "csv", started_at=datetime.now(UTC), finished_at=datetime.now(UTC))
+    browser.wait_text("#runs-rows", str(run_id))
+    assert browser.run(state) == before == ["search", 300, HOSTILE]
+
+
+def test_dashboard_rests_while_nobody_looks(browser: Browser, service: Service) -> None:
+    """In a hidden tab nothing is asked for; once seen again, everything is, at once."""
+    open_dashboard(browser, service, "?every=1")
+    hide = "Object.defineProperty(document, 'hidden', {value: arguments[0], configurable: true});"
+    tell = "document.dispatchEvent(new Event('visibilitychange'));"
+    browser.run(hide + tell, True)
+    # One look may be under way.
+    pause = "setTimeout(arguments[0], 1500)"
+    browser.driver.execute_async_script(pause)
+    browser.requests()
+    browser.driver.execute_async_script(pause)
+    assert browser.requests() == []
+    browser.run(hide + tell, False)
+    browser.wait(browser.requests, "a look")
+
+
+def test_dashboard_says_that_the_service_is_away_and_comes_back(browser: Browser, service: Service) -> None:
+    """What was seen stays to be seen, marked as old, until there is an answer again."""
+    with listening(service.api) as url:
+        browser.open(f"{url}/?every=1", key=KEY)
+        browser.wait_text("#updated", "updated")
+    browser.wait_text("#banner", "The service does not answer. What you see is from")
+    assert browser.text("#overall") == "no answer"
+    assert "coingecko" in browser.text("#sources-rows")
+    with listening(service.api, int(url.rpartition(":")[2])):
+        browser.wait(lambda: not browser.text("#banner"), "the end of the message")
+        assert not browser.run("return document.body.classList.contains('stale')")
+
+
+def test_dashboard_says_why_the_service_is_down(browser: Browser, service: Service) -> None:
+    """A 503 names its reason; nothing loads for ever."""
+    service.api.trouble = errors.DatabaseUnavailableError("away")
+    try:
+        browser.open(f"{service.url}/", key=KEY)
+        browser.wait_text("#banner", "The database does not answer")
+        assert browser.text("#overall") == "down"
+        assert "Loading" not in browser.text("main")
+    finally:
+        service.api.trouble = None
+
+
+def test_dashboard_of_an_empty_service_is_calm(browser: Browser, databases: Any) -> None:
+    """Before the first run every part says that there is nothing yet."""
+    with fixtures.serve_clone(databases) as api, listening(api) as url:
+        browser.open(f"{url}/")
+        browser.wait_text("#updated", "updated")
+        notes = browser.texts("[data-section]:not([data-section=sources]) [data-note]")
+        assert all(note and "Loading" not in note for note in notes), notes
+        assert "never ran" in browser.text("#sources-rows")
+        assert not browser.text("#banner")
+        assert browser.console() == []
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_page_fits_a_phone(browser: Browser, service: Service, path: str) -> None:
+    """Nothing is wider than 360 pixels, so that nobody has to scroll sideways."""
+    browser.open(service.url + path, key=KEY, size=PHONE)
+    browser.wait_text("#updated" if path == "/" else "#reader .info", "updated" if path == "/" else "Kasparro")
+    assert browser.run("return document.documentElement.scrollWidth") <= PHONE[0]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, (1280, 900)], ids=["phone", "desktop"])
+def test_dashboard_is_accessible(browser: Browser, service: Service, size: tuple[int, int], dark: bool) -> None:
+    """axe-core finds no fault: contrast, names, landmarks, tables, in both colour schemes."""
+    open_dashboard(browser, service, size=size, dark=dark)
+    browser.wait_text("#consensus", "median")
+    ground = browser.run("return getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, ground[4:-1].split(","))) < 200) == dark
+    axe = Axe(browser.driver)
+    axe.inject()
+    found = axe.run()["violations"]
+    assert [(one["id"], [node["html"][:150] for node in one["nodes"]]) for one in found] == []
+
+
+def test_reader_tries_a_call_with_the_key(browser: Browser, service: Service) -> None:
+    """The key of the dashboard counts here too; a call shows its answer."""
+    browser.open(f"{service.url}/docs#/Runs/get_stats", key=KEY)
+    browser.wait(lambda: browser.text(".opblock.is-open .execute"), "the operation")
+    browser.find(".opblock.is-open .execute").click()
+    browser.wait_text(".opblock.is-open .live-responses-table .response .response-col_status", "200")
+    assert "coinpaprika" in browser.text(".opblock.is-open .live-responses-table")
