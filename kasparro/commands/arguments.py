@@ -25,6 +25,12 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
+def _add_accept_rejections(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--accept-rejections", action="store_true", help="load batches of which too many records are rejected"
+    )
+
+
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-scheduler", action="store_true", help="only serve, run no sources")
     parser.add_argument("--no-migrate", action="store_true", help="refuse to start while the schema is behind")
@@ -35,9 +41,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     which.add_argument("source", nargs="*", default=[], metavar="SOURCE", help="the source's name")
     which.add_argument("--all", action="store_true", help="every enabled source")
     parser.add_argument("--cron", action="store_true", help="exit 0 for partial, busy and deferred runs too")
-    parser.add_argument(
-        "--accept-rejections", action="store_true", help="load batches of which too many records are rejected"
-    )
+    _add_accept_rejections(parser)
     _add_json(parser)
 
 
@@ -51,6 +55,7 @@ def _add_backfill(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--ids", nargs="+", metavar="ID", help="listings with these ids of the source")
     which.add_argument("--all", action="store_true", help="every listing of the source")
     add("--again", action="store_true", help="ask for slices that are complete, too")
+    _add_accept_rejections(parser)
     _add_json(parser)
 
 

@@ -56,6 +56,7 @@ class Work:
 
     source: str
     again: bool
+    accept_rejections: bool
     total: int
     parts: Sequence[backfill.Part]
     outcomes: list[tuple[str, Outcome]] = field(factory=list)
@@ -166,7 +167,7 @@ def _plan(app: App, args: argparse.Namespace, whole: backfill.Window, *, days: i
         complete = checkpoints.list_complete(conn, name, [part.slice for part in parts])
     left = [part for part in parts if args.again or part.slice not in complete]
     logger.info("backfill planned", extra={"source": name, "slices": len(parts), "to_ask": len(left)})
-    return Work(source=name, again=args.again, total=len(parts), parts=left)
+    return Work(source=name, again=args.again, accept_rejections=args.accept_rejections, total=len(parts), parts=left)
 
 
 def _work(app: App, source: Source, work: Work, *, stop: Stop, step: progress.Step) -> None:
@@ -183,7 +184,7 @@ def _work(app: App, source: Source, work: Work, *, stop: Stop, step: progress.St
             trigger=Trigger.BACKFILL,
             stop=stop,
             watch=runner.nobody_watches,
-            task=app.backfill_task(source, part, again=work.again),
+            task=evolve(app.backfill_task(source, part, again=work.again), accept_rejections=work.accept_rejections),
         )
         work.outcomes.append((part.slice, outcome))
         if outcome.status in (RunStatus.DEFERRED, RunStatus.INTERRUPTED):

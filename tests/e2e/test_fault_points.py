@@ -1,5 +1,6 @@
 """kill -9 at every place where a run can die, one after the other: the tables end as after one undisturbed run."""
 
+import json
 import re
 import threading
 from datetime import UTC, datetime, timedelta
@@ -59,6 +60,13 @@ def settings(home: Path, start: Start, env: dict[str, str]) -> dict[str, str]:
         "KASPARRO_SOURCE_COINGECKO_ENABLED": "on",
         "KASPARRO_LEASE_SECONDS": "1.5",
     }
+
+
+def test_points_are_all_there_are(env: dict[str, str]) -> None:
+    """A stage that can fail and is not killed here would prove nothing."""
+    stages = json.loads(run("faults", "--json", env=env).stdout)["stages"]
+    assert list(stages) == list(POINTS)
+    assert {stage for stage, about in stages.items() if not about["moments"]} == set(SINGLE)
 
 
 def fired_faults(dsn: str) -> list[str]:

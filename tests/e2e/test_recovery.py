@@ -1,13 +1,15 @@
 """kill -9 in the middle of a large file, then a start at once: as if nothing had happened."""
 
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from program import Start, run, wait_until, write_large_archive
-from tables import digests
+import pytest
+from program import Start, environment, run, wait_until, write_large_archive
+from tables import digests, flaws
 
 ROWS = 200_000
 
@@ -46,3 +48,49 @@ def test_killed_run_resumes_at_its_offset_and_leaves_the_same_tables(
     assert result["counts"]["read"] == ROWS - first_read
     assert undisturbed.wait() == 0
     assert digests(dsn) == digests(second_dsn)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=["in good order", "crashed"])
+def test_run_goes_on_when_postgres_restarts_in_the_middle(
+    number: signal.Signals, reachable_home: Path, start: Start, second_dsn: str
+) -> None:
+    """The whole server goes and comes back: the batch that was open is done again, once, in the same run."""
+    archive = reachable_home / "large.csv"
+    write_large_archive(archive, rows=20_000)
+    folder = reachable_home / "data" / "default"
+    settings = {"KASPARRO_DATA_DIR": str(folder.parent), "KASPARRO_CSV_GLOB": str(archive)}
+    # In the middle of a transaction; what the pause is for has happened long before it ends.
+    fault = {"KASPARRO_FAULTS": "csv:load:after:batch=2:slow:seconds=3"}
+    running = start("run", "csv", "--json", env=environment(reachable_home, settings | fault))
+    running.wait_line("fault injected")
+    killed = postmaster(folder)
+    assert killed is not None
+    os.kill(killed, number)
+    running.wait_line("transaction tried again")
+    assert running.wait() == 0, running.text
+    # Whoever asks next: the server ends with its last user.
+    keeper = start("serve", "--no-scheduler", env=environment(reachable_home, settings))
+    keeper.wait_url()
+    dsn = f"host={folder / 'socket'} port=5432 user=kasparro dbname=kasparro"
+    wait_until(lambda: answers(dsn), "the server answers")
+    plain = environment(reachable_home, {"DATABASE_URL": second_dsn, "KASPARRO_CSV_GLOB": str(archive)})
+    assert run("run", "csv", env=plain).returncode == 0
+    assert runs_of(dsn) == runs_of(second_dsn)
+    assert (digests(dsn), flaws(dsn)) == (digests(second_dsn), [])
+    keeper.stop()
+
+
+def postmaster(folder: Path) -> int | None:
+    """The process id of the server on this cluster, while it runs."""
+    try:
+        return int((folder / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def answers(dsn: str) -> bool:
+    try:
+        psycopg.connect(dsn).close()
+    except psycopg.OperationalError:
+        return False
+    return True

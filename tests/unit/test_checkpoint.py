@@ -4,6 +4,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kasparro.etl import checkpoint
 from kasparro.model import Checkpoint, Normalised, Page, Quote
@@ -94,3 +97,57 @@ def test_checkpoints_stand_at_the_same_place_when_position_and_validators_agree(
 def test_watermark_moves_with_every_page_when_the_source_is_sorted():
     """Records in order of time leave nothing older to come."""
     assert checkpoint.reached(page(), OLD, in_order=True) == Checkpoint(slice="a.csv", watermark=OLD)
+
+
+MOMENTS = st.none() | st.datetimes(OLD.replace(tzinfo=None), (START + timedelta(days=1)).replace(tzinfo=None)).map(
+    lambda moment: moment.replace(tzinfo=UTC)
+)
+PAGES = st.lists(st.lists(MOMENTS, max_size=4), min_size=1, max_size=6)
+
+
+def read(pages, start, *, moves, in_order, until):
+    """The checkpoint after reading on from `start` through at most `until` pages, as a run does it page by page.
+
+    Input that `moves` has no place to resume from: it is read from its first page again.
+    """
+    now = start
+    newest = checkpoint.pending(start)
+    begin = 0 if moves else start.position.get("page", 0)
+    for number in range(begin, min(len(pages), begin + until)):
+        position = {} if moves else {"page": number + 1}
+        newest = checkpoint.newest([item(moment) for moment in pages[number]], newest, started_at=START)
+        reached = checkpoint.reached(page(position=position, last=number + 1 == len(pages)), newest, in_order=in_order)
+        if reached is not None:
+            # As the table does it: a watermark never goes back.
+            known = [each for each in (now.watermark, reached.watermark) if each is not None]
+            now = evolve(reached, watermark=max(known, default=None))
+    return now
+
+
+@given(
+    pages=PAGES,
+    stops=st.lists(st.integers(0, 3), max_size=6),
+    moves=st.booleans(),
+    in_order=st.booleans(),
+    known=st.none() | st.just(OLD - timedelta(days=1)),
+)
+def test_checkpoint_is_that_of_an_undisturbed_read_when_it_was_interrupted_anywhere(
+    pages, stops, moves, in_order, known
+):
+    """However often, and whatever the pages hold; on the way the watermark neither goes back nor runs ahead."""
+    if in_order:
+        moments = sorted((each for page_ in pages for each in page_ if each), key=lambda each: each.timestamp())
+        pages = [[each] for each in moments] or [[]]
+    begin = Checkpoint(slice="a.csv", watermark=known)
+    undisturbed = read(pages, begin, moves=moves, in_order=in_order, until=len(pages))
+    now = begin
+    for until in stops:
+        after = read(pages, now, moves=moves, in_order=in_order, until=until)
+        assert known is None or after.watermark >= now.watermark >= known
+        assert after.watermark is None or after.watermark <= START
+        if not in_order and len(pages) > (0 if moves else now.position.get("page", 0)) + until:
+            assert after.watermark == now.watermark
+        now = after
+        if not moves and now.position.get("page") == len(pages):
+            break
+    assert read(pages, now, moves=moves, in_order=in_order, until=len(pages)) == undisturbed
