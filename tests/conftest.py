@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -31,6 +32,11 @@ SETTINGS = {
     "autovacuum": "off",
     "max_connections": "200",
 }
+
+
+# How long an example takes is the machine's affair, not the code's: it may be busy.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_configure() -> None:
