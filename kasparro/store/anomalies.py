@@ -1,6 +1,6 @@
 """Anomalies: verdicts on runs. Written with a run's end, and counted in totals that pruning never lowers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 from psycopg import sql
@@ -48,12 +48,17 @@ def insert(conn: Connection, source: str, run_id: int, found: Sequence[Anomaly])
             "metrics": [each.metric for each in found],
             "rules": [each.rule for each in found],
             "severities": [each.severity for each in found],
-            "values": [each.value for each in found],
-            "expected": [each.expected for each in found],
-            "scores": [each.score for each in found],
+            "values": _floats(each.value for each in found),
+            "expected": _floats(each.expected for each in found),
+            "scores": _floats(each.score for each in found),
             "messages": [each.message for each in found],
         },
     )
+
+
+def _floats(numbers: Iterable[float | None]) -> list[float | None]:
+    """A list of one type: whole numbers among others are refused on their way to Postgres."""
+    return [None if number is None else float(number) for number in numbers]
 
 
 def list_of_run(conn: Connection, run_id: int) -> list[Anomaly]:
