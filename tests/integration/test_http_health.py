@@ -163,6 +163,20 @@ def test_hanging_database_is_reported_within_a_second(wired: tuple[fixtures.Api,
     assert timed(api, "/health/live")[0] == 200
 
 
+def test_scrape_ends_while_the_database_hangs(wired: tuple[fixtures.Api, Wire]) -> None:
+    """Prometheus learns why within its time limit, and no thread stays behind."""
+    api, wire = wired
+    wire.freeze()
+    started = time.monotonic()
+    answer = api.get("/metrics")
+    assert time.monotonic() - started < 2.5
+    assert answer.status_code == 200
+    assert "\nkasparro_database_up 0.0\n" in answer.text
+    wire.thaw()
+    until_ready(api)
+    assert "\nkasparro_database_up 1.0\n" in api.get("/metrics").text
+
+
 def test_probes_do_not_pile_up_while_the_database_hangs(wired: tuple[fixtures.Api, Wire]) -> None:
     """Thirty at once, more than the pool has connections: all are answered, none stays behind."""
     api, wire = wired
