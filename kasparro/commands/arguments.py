@@ -10,6 +10,8 @@ from pathlib import Path
 
 from attrs import frozen
 
+from kasparro.model import RunStatus
+
 
 @frozen(kw_only=True)
 class Command:
@@ -57,6 +59,21 @@ def _add_backfill(parser: argparse.ArgumentParser) -> None:
     add("--again", action="store_true", help="ask for slices that are complete, too")
     _add_accept_rejections(parser)
     _add_json(parser)
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|show|compare")
+    several = actions.add_parser("list", help="the newest first")
+    several.add_argument("--source", action="append", default=[], metavar="SOURCE", help="only this source; repeatable")
+    several.add_argument("--status", choices=[status.value for status in RunStatus], help="only runs of this status")
+    several.add_argument("--limit", type=_positive, default=20, metavar="N", help="at most so many (%(default)s)")
+    show = actions.add_parser("show", help="one run, with its verdicts")
+    show.add_argument("run_id", type=_positive, metavar="ID", help="the run's number")
+    compare = actions.add_parser("compare", help="two runs of a source beside each other, and what differs")
+    compare.add_argument("run_ids", type=_positive, nargs="*", metavar="ID", help="run A and, usually before it, run B")
+    compare.add_argument("--source", metavar="SOURCE", help="instead: its last finished run and the one before")
+    for action in (several, show, compare):
+        _add_json(action)
 
 
 def _add_rejections(parser: argparse.ArgumentParser) -> None:
@@ -144,6 +161,7 @@ COMMANDS = {
     "migrate": Command(help="bring the database's schema up to date"),
     "healthcheck": Command(help="exit 0 when the service is ready (for Docker)", reads_sources=False),
     "backfill": Command(help="ingest the past of listings, slice by slice", winds_up=True, add_arguments=_add_backfill),
+    "runs": Command(help="what was run and how it went, and two runs compared", add_arguments=_add_runs),
     "rejections": Command(help="the records that gave no quote, and why", add_arguments=_add_rejections),
     "replay": Command(
         help="normalise rejected records, or all kept ones, again", winds_up=True, add_arguments=_add_replay

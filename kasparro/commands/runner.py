@@ -52,6 +52,7 @@ class Outcome:
             entry["duration_seconds"] = round(self.result.seconds, 3)
             entry["counts"] = asdict(self.result.counts)
             entry |= asdict(self.result.traffic)
+            entry["anomalies"] = [asdict(each) for each in self.result.anomalies]
         entry["error"] = {"code": self.error_code, "message": self.error_message} if self.error_code else None
         return entry
 
@@ -102,6 +103,8 @@ def show(outcomes: Iterable[Outcome]) -> None:
     for outcome in outcomes:
         if outcome.error_message is not None:
             print(f"{outcome.source}: {outcome.error_message}")
+        for each in outcome.result.anomalies if outcome.result is not None else ():
+            print(f"{outcome.source}: {each.severity}: {each.message}")
 
 
 NUMBERS = ("run", "read", "inserted", "updated", "unchanged", "duplicate", "rejected", "seconds")

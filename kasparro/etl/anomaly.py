@@ -125,7 +125,7 @@ def null_share(field: str) -> str:
 
 def _usable(measures: Mapping[str, float]) -> dict[str, float]:
     """Those with a value: a clock that was set back must not end a run in an error."""
-    return {name: value for name, value in measures.items() if 0 <= value < math.inf}
+    return {name: float(value) for name, value in measures.items() if 0 <= value < math.inf}
 
 
 def _baseline(history: Sequence[Past]) -> list[Past]:
@@ -235,8 +235,8 @@ def _broken(metric: str, rule: str, value: float, expected: float, message: str)
         metric=metric,
         rule=rule,
         severity="alert",
-        value=round(value, 6),
-        expected=round(expected, 6),
+        value=round(float(value), 6),
+        expected=round(float(expected), 6),
         message=message,
     )
 

@@ -1,12 +1,17 @@
 """Stage: judge a run that has ended, in the transaction that writes its end. What counts as odd is anomaly.py's say."""
 
+import logging
+
+from kasparro import errors
 from kasparro.etl import anomaly, seen
 from kasparro.etl.anomaly import Case, Past
 from kasparro.etl.job import Job
 from kasparro.model import LIVE, Anomaly, Counts, Reading, RunStatus
-from kasparro.store import anomalies, measures, rosters
+from kasparro.store import anomalies, db, measures, rosters
 from kasparro.store.db import Connection
 from kasparro.store.measures import Facts
+
+logger = logging.getLogger(__name__)
 
 # Statuses of runs that did what they were to do, perhaps but for some records.
 _WHOLE = frozenset({RunStatus.SUCCEEDED, RunStatus.PARTIAL})
@@ -19,10 +24,22 @@ _NAMED = 3
 def judge(conn: Connection, job: Job, status: RunStatus, counts: Counts) -> list[Anomaly]:
     """Measure the run and write the verdicts on it; its end must stand in the same transaction.
 
-    Runs that failed say so themselves; replays and backfills are like no other run: neither is judged.
+    Runs that failed say so themselves; replays and backfills are like no other run: neither is judged. A run that
+    cannot be judged ends all the same.
     """
     if job.run.slice != LIVE or status not in _WHOLE:
         return []
+    try:
+        with db.savepoint(conn):
+            return _judge(conn, job, counts)
+    except errors.DatabaseError as ex:
+        if ex.retryable:
+            raise
+        logger.error("run not judged", extra={"code": ex.code, "error": ex.message})
+        return []
+
+
+def _judge(conn: Connection, job: Job, counts: Counts) -> list[Anomaly]:
     run_id, source = job.run.id, job.source
     facts = measures.get_facts(conn, run_id)
     reading = _reading(job, facts, counts)
@@ -32,7 +49,8 @@ def judge(conn: Connection, job: Job, status: RunStatus, counts: Counts) -> list
         vanished = rosters.replace(conn, source.name, job.seen.external_ids, run_id=run_id)
         if vanished is not None:
             measured["vanished_listings"] = len(vanished)
-            details["vanished_listings"] = f": {', '.join(sorted(vanished)[:_NAMED])}" if vanished else ""
+            names = sorted(vanished)[:_NAMED] + (["..."] if len(vanished) > _NAMED else [])
+            details["vanished_listings"] = f": {' '.join(names)}"
         details["pages"] = f"; page {job.seen.pages} had {job.seen.last_page_records} records"
     if reading in (Reading.FULL, Reading.TAIL):
         measured["new_listings"] = measures.count_new_listings(conn, run_id)

@@ -49,10 +49,7 @@ def _check(query: params.Query) -> None:
 def _named(conn: db.Connection, query: params.Query) -> tuple[int, int]:
     """The ids of a and b; raises NotFoundError, and the 400 Problem when they cannot be compared."""
     a, b = run_comparisons.list_heads(conn, [query.get("a"), query.get("b")])
-    if a.source != b.source:
-        message = f"must be a run of {a.source} as run {a.run_id} is; run {b.run_id} is one of {b.source}"
-        raise query.invalid(FieldError("b", message))
-    live = [(name, head.run_id) for name, head in (("a", a), ("b", b)) if not head.finished]
-    if live:
-        raise query.invalid(*(FieldError(name, f"must have ended; run {id_} has not yet") for name, id_ in live))
+    found = run_comparisons.problems(a, b)
+    if found:
+        raise query.invalid(*(FieldError(name, message) for name, message in found))
     return a.run_id, b.run_id

@@ -176,6 +176,13 @@ def connect(dsn: str) -> Iterator[Connection]:
         yield conn
 
 
+@contextmanager
+def savepoint(conn: Connection) -> Iterator[None]:
+    """A part of a transaction that may fail alone: on any error it is rolled back, and what was before stays."""
+    with translated(), conn.transaction():
+        yield
+
+
 def one(cursor: psycopg.Cursor[Row]) -> Row:
     """The only row of a query that always gives one."""
     row = cursor.fetchone()

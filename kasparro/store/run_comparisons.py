@@ -39,6 +39,14 @@ def list_heads(conn: db.Connection, run_ids: Sequence[int]) -> list[Head]:
     return [found[run_id] for run_id in run_ids]
 
 
+def problems(a: Head, b: Head) -> list[tuple[str, str]]:
+    """Why these runs cannot be compared: which of them, a or b, and what is wanted of it."""
+    if a.source != b.source:
+        return [("b", f"must be a run of {a.source} as run {a.run_id} is; run {b.run_id} is one of {b.source}")]
+    live = [(name, head.run_id) for name, head in (("a", a), ("b", b)) if not head.finished]
+    return [(name, f"must have ended; run {run_id} has not yet") for name, run_id in live]
+
+
 def get_last(conn: db.Connection, source: str) -> tuple[int, int | None]:
     """The last finished run of what the source has now, and the one before it if there is one.
 

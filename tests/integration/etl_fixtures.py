@@ -58,6 +58,13 @@ def page(*records: Record, slice_name: str = "", last: bool = True, **more: Any)
     return Page(slice=slice_name, records=records, last=last, **more)
 
 
+def serve(httpserver: Any, *answers: tuple[str, dict[str, Any]]) -> Source:
+    """A source whose upstream gives these answers at /prices, one after the other."""
+    for body, options in answers:
+        httpserver.expect_ordered_request("/prices").respond_with_data(body, **options)
+    return source(http=Http(url=httpserver.url_for("/"), path="prices", max_retries=0))
+
+
 class ListReader:
     """Gives the pages it was made of; an exception among them is raised, a function is called and its result given."""
 
@@ -93,6 +100,7 @@ class Etl:
     def build(self, reader: Reader | None = None, *, holder: str = "me", **settings: Any) -> pipeline.Pipeline:
         """A pipeline that reads from `reader`, or as the source says; `settings` are those of tenure and of a batch."""
         batch = {key: settings.pop(key) for key in ("batch_records",) if key in settings}
+        faults = settings.pop("faults", None)
         held = tenure.Settings(**{"holder": holder, "lease_seconds": 10.0, "stall_seconds": 60.0, **settings})
 
         def open_reader(given: Source, get: json_api.Get) -> Reader:
@@ -105,6 +113,7 @@ class Etl:
             http=self.http,
             open_reader=open_reader,
             settings=pipeline.Settings(tenure=held, **batch),
+            faults=faults,
         )
 
     def run(self, *pages: Any, of: Source | None = None, **settings: Any) -> RunResult:

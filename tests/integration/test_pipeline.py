@@ -7,8 +7,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from attrs import evolve
-from etl_fixtures import HOUR, NOON, ListReader, page, record, source
+from etl_fixtures import HOUR, NOON, ListReader, page, record, serve, source
 
 from kasparro import errors, log
 from kasparro.model import RunStatus, Trigger
@@ -124,14 +123,6 @@ def test_run_failed_when_its_table_is_missing(etl):
     assert (result.status, result.error_code) == (RunStatus.FAILED, "database")
     assert "partition" in result.error_message
     assert etl.value("select count(*) from listings") == 0
-
-
-def serve(httpserver, *answers):
-    """These answers at /prices, one after the other."""
-    for body, options in answers:
-        handler = httpserver.expect_ordered_request("/prices")
-        handler.respond_with_data(body, **options)
-    return evolve(source(), http=evolve(source().http, url=httpserver.url_for("/"), path="prices"))
 
 
 ONE = json.dumps([{"id": "btc", "symbol": "btc", "name": "B", "at": NOON.isoformat(), "price": 1.5}])

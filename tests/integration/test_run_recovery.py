@@ -70,6 +70,15 @@ def test_end_of_a_run_is_written_once_when_its_acknowledgement_is_lost(etl):
     assert etl.rows("select status, runs from run_totals") == [("partial", 1)]
 
 
+def test_verdict_is_written_once_when_the_acknowledgement_of_the_end_is_lost(etl):
+    """An answer with nothing is judged in commit 3, after the claim and matching; whoever started the run hears it."""
+    with unlucky(etl, (3,)):
+        result = etl.run(page())
+    assert [each.metric for each in result.anomalies] == ["records"]
+    assert etl.rows("select metric from anomalies") == [("records",)]
+    assert etl.rows("select metric, severity, anomalies from anomaly_totals") == [("records", "alert", 1)]
+
+
 def test_run_goes_on_when_its_connections_are_cut_in_the_middle(etl):
     """Postgres restarted, or a proxy lost its patience."""
 

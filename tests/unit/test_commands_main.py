@@ -13,8 +13,8 @@ from kasparro.commands import arguments
 from kasparro.config import VARIABLES
 
 COMMANDS = [
-    "serve", "run", "status", "sources", "migrate", "healthcheck", "backfill", "rejections", "replay", "prune",
-    "faults", "demo", "upstream",
+    "serve", "run", "status", "sources", "migrate", "healthcheck", "backfill", "runs", "rejections", "replay",
+    "prune", "faults", "demo", "upstream",
 ]  # fmt: skip
 
 
@@ -57,6 +57,10 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
         ["run"],
         ["run", "csv", "--all"],
         ["sources"],
+        ["runs"],
+        ["runs", "show"],
+        ["runs", "show", "0"],
+        ["runs", "list", "--status", "done"],
         ["serve", "--fast"],
         ["demo", "--port", "x"],
         ["upstream", "--port", "65536"],
