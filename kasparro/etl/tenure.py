@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 
 from attrs import evolve, frozen
 
-from kasparro import errors
+from kasparro import __version__, errors
 from kasparro.clock import Clock
 from kasparro.etl import judge, schedule
 from kasparro.etl.faults import Faults, Place
 from kasparro.etl.job import Job
 from kasparro.etl.source import Source
 from kasparro.model import LIVE, Counts, Lease, Run, RunResult, RunStatus, Traffic, Trigger
-from kasparro.store import anomalies, leases, rejections, runs, schedules, totals
+from kasparro.store import anomalies, leases, migrate, rejections, runs, schedules, totals
 from kasparro.store.db import Connection, Database
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Tenure:
 
         A lease of somebody else is waited for as long as it lasts: a dead holder's ends by itself. None when a
         scheduled run is no longer due. Raises BusyError when the lease is renewed meanwhile, StoppedError when told
-        to stop.
+        to stop, SchemaError when the database meanwhile serves newer code only.
         """
         self._at(claim, "before", stop)
         met: datetime | None = None
@@ -108,6 +108,8 @@ class Tenure:
         self._faults.hit(place, wait=wait)
 
     def _start(self, conn: Connection, claim: Claim, state: leases.LeaseState) -> tuple[Run, Lease] | None:
+        # A newer release may have migrated while this process went on.
+        migrate.require_served(conn, code_version=__version__)
         name = claim.source.name
         crash = runs.close_crashed(conn, state.run_id, epoch=state.epoch) if state.run_id is not None else None
         if crash is not None:

@@ -92,17 +92,7 @@ def apply(conn: db.Connection, *, sources: Sequence[str]) -> list[int]:
 
 def state(conn: db.Connection) -> SchemaState:
     """What the database has seen, beside what this code knows."""
-    newest = None
-    if _has_versions(conn):
-        newest = conn.execute(
-            """
-            select version, min_code
-            from schema_version
-            order by version desc
-            limit 1
-            """
-        ).fetchone()
-    version, min_code = newest or (None, None)
+    version, min_code = _newest(conn)
     return SchemaState(version=version, expected=load(FOLDER)[-1].version, min_code=min_code)
 
 
@@ -117,12 +107,12 @@ def require_current(conn: db.Connection, *, code_version: str) -> None:
             f"the database's schema is at version {found.version or 0}, this code needs {found.expected}: "
             "run kasparro migrate"
         )
-    _refuse_unserved(found, code_version)
+    _refuse_unserved(found.version, found.min_code, code_version)
 
 
 def require_served(conn: db.Connection, *, code_version: str) -> None:
     """Return when the schema, however old, was not made for newer code alone. Raises SchemaError when it was."""
-    _refuse_unserved(state(conn), code_version)
+    _refuse_unserved(*_newest(conn), code_version)
 
 
 def require_partitions(conn: db.Connection, *, sources: Sequence[str]) -> None:
@@ -188,6 +178,21 @@ def _has_versions(conn: db.Connection) -> bool:
     return bool(row[0])
 
 
+def _newest(conn: db.Connection) -> tuple[int | None, str | None]:
+    """Version and min_code of the newest migration applied, whoever's it is."""
+    row = None
+    if _has_versions(conn):
+        row = conn.execute(
+            """
+            select version, min_code
+            from schema_version
+            order by version desc
+            limit 1
+            """
+        ).fetchone()
+    return row or (None, None)
+
+
 def _seen(conn: db.Connection) -> dict[int, str]:
     """Applied versions with their checksums."""
     if not _has_versions(conn):
@@ -204,10 +209,10 @@ def _check_unchanged(known: Sequence[Migration], seen: dict[int, str]) -> None:
             )
 
 
-def _refuse_unserved(found: SchemaState, code_version: str) -> None:
-    if found.min_code is not None and version_key(found.min_code) > version_key(code_version):
+def _refuse_unserved(version: int | None, min_code: str | None, code_version: str) -> None:
+    if min_code is not None and version_key(min_code) > version_key(code_version):
         raise errors.SchemaError(
-            f"the database's schema (version {found.version}) serves kasparro {found.min_code} and newer, "
+            f"the database's schema (version {version}) serves kasparro {min_code} and newer, "
             f"this is {code_version}: install a newer one"
         )
 

@@ -49,14 +49,16 @@ def test_older_code_refuses_a_schema_that_no_longer_serves_it(
     assert "Traceback" not in done.stderr
 
 
-def test_running_service_is_not_ready_once_its_schema_is_too_new(start: Start, env: dict[str, str], dsn: str) -> None:
-    """A deployment that migrates while the old release still runs takes it out of service."""
-    serve = start("serve", env=env)
+def test_running_service_ends_its_work_once_its_schema_is_too_new(start: Start, env: dict[str, str], dsn: str) -> None:
+    """A deployment that migrates while the old release still runs: it is not ready any more, and ingests no more."""
+    serve = start("serve", env=env | {"KASPARRO_SOURCE_CSV_SCHEDULE": "every 1s"})
     url = serve.wait_url()
     wait_until(lambda: get(f"{url}/health/ready")[0] == 200, "readiness")
     add_migration(dsn, "select 1", min_code="99.0")
     status, problem = get(f"{url}/health/ready")
     assert (status, TOO_NEW in problem["detail"]) == (503, True)
+    assert TOO_NEW in serve.wait_line('"scheduler ends"')
+    wait_until(lambda: not get(f"{url}/health")[1]["scheduler"]["alive"], "the end of the scheduler")
     assert get(f"{url}/health/live")[0] == 200
 
 
