@@ -142,9 +142,10 @@ class Page:
     """Records that were read together, and where reading stands after them.
 
     `position` is a resume point only where the input cannot move (bytes of a file); `validators` prove later that
-    the input is still the same. `last` marks the page that completes its slice. `bytes_read` is what reading it took
-    from a file; what came over the network is counted where it is asked for. A page is `unchanged`, and empty, when the
-    upstream says that nothing changed since its validators.
+    the input is still the same. `last` marks the page that completes its slice. The last `unended` records are read
+    again the next time, and may be others then. `bytes_read` is what reading it took from a file; what came over the
+    network is counted where it is asked for. A page is `unchanged`, and empty, when the upstream says that nothing
+    changed since its validators.
     """
 
     slice: str
@@ -155,6 +156,7 @@ class Page:
     bytes_read: int = 0
     last: bool = False
     unchanged: bool = False
+    unended: int = 0
 
 
 @frozen(kw_only=True)

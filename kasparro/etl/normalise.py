@@ -187,10 +187,9 @@ def _compile_value(source: Source, name: str, spec: FieldMap) -> Callable[[Mappi
                 real = found if get_real is None else get_real(fields)
                 if real is found:
                     raise
-                found = real
-        if found is not None:
-            return convert(found)
-        if missing:
+                if real is not None:
+                    return convert(real)
+        if missing is not None:
             raise BadValueError(missing, f"{name} is missing")
         return None
 

@@ -133,9 +133,11 @@ def integer(found: Any) -> int:
 def time(found: Any) -> datetime:
     """ISO 8601 with or without zone; without one it is UTC. A trailing ` UTC` is understood."""
     moment = iso(found)
-    if moment.tzinfo is not UTC:
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    elif moment.tzinfo is not UTC:
         try:
-            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+            moment = moment.astimezone(UTC)
         except OverflowError:
             raise not_a_time(found) from None
     return in_range(moment, found)

@@ -1,25 +1,40 @@
 """How does a CSV file become rows, each with its exact bytes? The csv module parses; this file counts.
 
-csv.reader takes one line at a time from `_Lines`, and takes exactly the lines that a row needs; so the bytes that
+csv.reader takes one line at a time of `_Lines.texts`, and takes exactly the lines that a row needs; so the bytes that
 were taken since the last row are the row's own, quoted newlines included.
 """
 
 import csv
 import hashlib
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from attrs import frozen
+
+from kasparro.etl.readers import csv_streams
 
 # Bytes of a defective line that are kept: enough to find and repair it.
 KEPT_BYTES = 64 * 1024
 
 
 @frozen(kw_only=True)
+class Form:
+    """How a file is written. A line that begins with `comment`, where a row could begin, is none; '' is no comment."""
+
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    comment: str = ""
+
+
+PLAIN = Form()
+
+
+@frozen(kw_only=True)
 class Row:
     """One row: its cells, or what is wrong with it and its first line's `text`.
 
-    `ended` is False for a last row without a line end.
+    `ended` is False for a last row without a line end, and for every row that may still turn out to be another.
     """
 
     cells: list[str]
@@ -30,11 +45,15 @@ class Row:
 
 
 class UnclosedQuoteError(Exception):
-    """The file ends inside a quoted field, which a later version of it may close. `size` bytes wait for that."""
+    """The file ends inside a quoted field, which a later version of it may close. `size` bytes wait for that.
 
-    def __init__(self, size: int) -> None:
+    `digest` is that of these bytes.
+    """
+
+    def __init__(self, size: int, digest: str) -> None:
         super().__init__(f"{size} bytes at the end of the file follow a quote that is not closed")
         self.size = size
+        self.digest = digest
 
 
 class Tally:
@@ -46,11 +65,14 @@ class Tally:
     def __init__(self, offset: int = 0, hasher: Any = None) -> None:
         self.offset = offset
         self.hasher = hasher or hashlib.blake2b(digest_size=16)
+        # Nothing more is read for good.
+        self.held = False
 
     def add(self, raw: bytes) -> None:
         """Count bytes as read for good."""
-        self.offset += len(raw)
-        self.hasher.update(raw)
+        if not self.held:
+            self.offset += len(raw)
+            self.hasher.update(raw)
 
 
 class _TooLong(Exception):  # noqa: N818 - a signal through csv.reader, never seen outside
@@ -60,76 +82,112 @@ class _TooLong(Exception):  # noqa: N818 - a signal through csv.reader, never se
 class _Lines:
     """Lines of a file as text, remembering the bytes of those taken since the last `take`."""
 
-    def __init__(self, file: BinaryIO, tally: Tally, max_bytes: int) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, tally: Tally, form: Form, max_bytes: int) -> None:
+        self._readline = csv_streams.line_reader(file, form.encoding)
         self._tally = tally
+        self._encoding = form.encoding
+        self._wide = form.encoding.startswith("utf-16")
+        self._line_feed = "\n".encode(form.encoding)
+        self._comment = form.comment
         self._max_bytes = max_bytes
+        self._given_back: deque[bytes] = deque()
         self._taken: list[bytes] = []
         self._size = 0
 
-    def __iter__(self) -> "_Lines":
-        return self
-
-    def __next__(self) -> str:
-        line = self._file.readline(self._max_bytes + 1)
-        if not line:
-            raise StopIteration
-        self._taken.append(line)
-        self._size += len(line)
-        if self._size > self._max_bytes:
-            raise _TooLong
-        # Bytes that are no UTF-8 become lone surrogates: nothing is lost, and the record is seen to be undecodable.
-        return line.decode("utf-8", "surrogateescape")
+    def texts(self) -> Iterator[str]:
+        """The lines to come, each taken when it is asked for."""
+        taken, given_back, encoding, wide = self._taken, self._given_back, self._encoding, self._wide
+        while line := given_back.popleft() if given_back else self._readline(self._max_bytes + 1):
+            if self._comment and not taken and self._text(line).lstrip().startswith(self._comment):
+                self._pass_over(line)
+                continue
+            taken.append(line)
+            self._size += len(line)
+            if self._size > self._max_bytes:
+                raise _TooLong
+            yield self._text(line) if wide else line.decode(encoding, "surrogateescape")
 
     def take(self) -> bool:
         """Be done with the lines read since the last call; whether the last of them ended.
 
         A last line that has not ended is not read for good: it may still grow.
         """
-        ended = self._taken[-1].endswith(b"\n")
+        taken, tally = self._taken, self._tally
+        ended = taken[-1].endswith(self._line_feed) and not tally.held and not (self._wide and len(taken[-1]) % 2)
         if ended:
-            for line in self._taken:
-                self._tally.add(line)
-        self._clear()
+            for line in taken:
+                tally.offset += len(line)
+                tally.hasher.update(line)
+        taken.clear()
+        self._size = 0
         return ended
 
     def take_first(self, *, defect: str, message: str) -> Row:
-        """Be done with the first line alone, as a defect; the file goes back to the line after it."""
+        """Be done with the first line alone, as a defect; the lines after it are read again."""
         first, rest = self._taken[0], self._taken[1:]
-        self._clear()
-        self._file.seek(-sum(len(line) for line in rest), 1)
-        ended = first.endswith(b"\n")
-        text = first[:KEPT_BYTES].decode("utf-8", "surrogateescape")
-        ahead = Tally(self._tally.offset, self._tally.hasher.copy())
-        ahead.add(first)
-        while not ended and (more := self._file.readline(self._max_bytes)):
-            ahead.add(more)
-            ended = more.endswith(b"\n")
-        if ended:
-            self._tally.offset, self._tally.hasher = ahead.offset, ahead.hasher
-        return Row(cells=[], ended=ended, defect=defect, message=message, text=text)
-
-    def waiting(self) -> int:
-        """Length in bytes of the lines that nothing was done with."""
-        return self._size
-
-    def _clear(self) -> None:
         self._taken.clear()
         self._size = 0
+        self._given_back.extendleft(reversed(rest))
+        ended = self._pass_over(first)
+        text = self._text(first[:KEPT_BYTES])
+        return Row(cells=[], ended=ended and not self._tally.held, defect=defect, message=message, text=text)
+
+    def skip(self) -> bool:
+        """Be done with the next line, whatever it holds; whether it had an end."""
+        line = self._given_back.popleft() if self._given_back else self._readline(self._max_bytes)
+        return bool(line) and self._pass_over(line)
+
+    def waiting(self) -> UnclosedQuoteError:
+        """What is to be said of the lines that nothing was done with."""
+        digest = hashlib.blake2b(digest_size=16)
+        for line in self._taken:
+            digest.update(line)
+        return UnclosedQuoteError(self._size, digest.hexdigest())
+
+    def _pass_over(self, line: bytes) -> bool:
+        """Read on to the line's end, in bounded memory. What has no end is not read for good."""
+        ended = self._has_end(line)
+        if ended:
+            self._tally.add(line)
+            return True
+        ahead = Tally(self._tally.offset, self._tally.hasher.copy())
+        ahead.add(line)
+        while not ended and (line := self._readline(self._max_bytes)):
+            ahead.add(line)
+            ended = self._has_end(line)
+        if ended and not self._tally.held:
+            self._tally.offset, self._tally.hasher = ahead.offset, ahead.hasher
+        return ended
+
+    def _has_end(self, line: bytes) -> bool:
+        return line.endswith(self._line_feed) and not (self._wide and len(line) % 2)
+
+    def _text(self, line: bytes) -> str:
+        # What cannot be decoded becomes lone surrogates: nothing is lost, and the record is seen to be undecodable.
+        if not self._wide:
+            return line.decode(self._encoding, "surrogateescape")
+        half = "\udc80" if len(line) % 2 else ""
+        return line[: len(line) // 2 * 2].decode(self._encoding, "surrogatepass") + half
 
 
-def rows(file: BinaryIO, tally: Tally, *, max_record_bytes: int) -> Iterator[Row]:
-    """The rows from the file's current position on; blank lines come as rows without cells.
+def rows(
+    file: BinaryIO, tally: Tally, *, max_record_bytes: int, form: Form = PLAIN, skip_lines: int = 0, given_up: str = ""
+) -> Iterator[Row]:
+    """The rows from the file's current position on, after `skip_lines` lines; blank lines come as rows without cells.
 
     `tally` moves with every row that has ended. A row over `max_record_bytes`, mostly an unclosed quote, and what csv
     cannot parse come as a defect of their first line; reading goes on at the line after it. Raises UnclosedQuoteError,
-    after all rows before it, when the file ends inside a quoted field.
+    after all rows before it, when the file ends inside a quoted field; where that has the digest `given_up`, its first
+    line is a defect too, but nothing from there on is read for good.
     """
     # The module's own limit of 128 KiB a field would come before ours; it only ever grows.
     csv.field_size_limit(max(csv.field_size_limit(), max_record_bytes))
+    lines = _Lines(file, tally, form, max_record_bytes)
+    for _ in range(skip_lines):
+        if not lines.skip():
+            return
     while True:
-        lines = _Lines(file, tally, max_record_bytes)
-        reader = csv.reader(lines, strict=True)
+        reader = csv.reader(lines.texts(), strict=True, delimiter=form.delimiter)
         try:
             for cells in reader:
                 yield Row(cells=cells, ended=lines.take())
@@ -137,6 +195,11 @@ def rows(file: BinaryIO, tally: Tally, *, max_record_bytes: int) -> Iterator[Row
         except _TooLong:
             yield lines.take_first(defect="record_too_long", message=f"has more than {max_record_bytes} bytes")
         except csv.Error as ex:
-            if "unexpected end of data" in str(ex):
-                raise UnclosedQuoteError(lines.waiting()) from ex
-            yield lines.take_first(defect="bad_csv", message=str(ex))
+            if "unexpected end of data" not in str(ex):
+                yield lines.take_first(defect="bad_csv", message=str(ex))
+                continue
+            unclosed = lines.waiting()
+            if not tally.held and unclosed.digest != given_up:
+                raise unclosed from ex
+            tally.held = True
+            yield lines.take_first(defect="unclosed_quote", message=str(unclosed))

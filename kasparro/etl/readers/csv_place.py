@@ -1,0 +1,130 @@
+"""Where, and how, is a file read on? At its checkpoint when every byte before it is as it was, else at the top."""
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from attrs import frozen
+
+from kasparro.etl.readers import csv_header, csv_layout, csv_lines, csv_streams
+from kasparro.etl.readers.csv_header import Missing
+from kasparro.etl.readers.csv_layout import Layout
+from kasparro.etl.readers.csv_lines import Form, Row, Tally
+from kasparro.etl.source import Files
+from kasparro.model import Checkpoint
+
+# Bytes hashed at a time when a file's known beginning is compared.
+_BLOCK_BYTES = 1024 * 1024
+_NOTHING = csv_layout.make([])
+
+
+class TruncatedError(Exception):
+    """The file is shorter than what was read of it."""
+
+
+@frozen(kw_only=True)
+class Place:
+    """A file at the row to read next, with what was read for good before it.
+
+    Without columns nothing is read yet: the first row may still grow. `skip_lines` lines, and the header
+    where `at_top`, come before the first record. `old_mac` files end their lines with carriage returns; the rest of
+    one that ends in a quoted field, and has the digest `given_up`, was waited for in vain.
+    """
+
+    file: BinaryIO
+    tally: Tally
+    form: Form = csv_lines.PLAIN
+    layout: Layout = _NOTHING
+    skip_lines: int = 0
+    at_top: bool = False
+    old_mac: bool = False
+    given_up: str = ""
+
+    def position(self, unclosed: str) -> dict[str, Any]:
+        """What a checkpoint keeps of it, and the digest to wait for; what is as in plain files is left out."""
+        if not self.layout.columns:
+            return {"offset": 0, "columns": []}
+        plain = csv_lines.PLAIN
+        unusual = {
+            "delimiter": self.form.delimiter if self.form.delimiter != plain.delimiter else "",
+            "encoding": self.form.encoding if self.form.encoding != plain.encoding else "",
+            "packed": self.layout.packed,
+            "old_mac": self.old_mac,
+            "unclosed": unclosed or (self.given_up if self.tally.held else ""),
+        }
+        kept = {key: value for key, value in unusual.items() if value}
+        return {"offset": self.tally.offset, "columns": self.layout.columns, **kept}
+
+
+def find(file: BinaryIO, files: Files, checkpoint: Checkpoint, missing: Missing) -> Place:
+    """The place to read on from; `file` is at its beginning.
+
+    Raises TruncatedError, LayoutError for a header that cannot be used, and UnclosedQuoteError for one that does not
+    end.
+    """
+    return _resume(file, files, checkpoint) or _begin(file, files, missing)
+
+
+def rows(place: Place, files: Files) -> Iterator[Row]:
+    """The rows of records from there on."""
+    if not place.layout.columns:
+        return
+    found = csv_lines.rows(
+        place.file,
+        place.tally,
+        form=place.form,
+        skip_lines=place.skip_lines,
+        max_record_bytes=files.max_record_bytes,
+        given_up=place.given_up,
+    )
+    if place.at_top:
+        next(filter(csv_header.is_header, found), None)
+    yield from found
+
+
+def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> Place | None:
+    position = checkpoint.position
+    known = int(position.get("offset", 0))
+    old_mac = bool(position.get("old_mac"))
+    stream = csv_streams.with_line_feeds(file) if old_mac else file
+    tally = Tally()
+    while tally.offset < known and (block := stream.read(min(known - tally.offset, _BLOCK_BYTES))):
+        tally.add(block)
+    if tally.offset < known:
+        raise TruncatedError(
+            f"has {tally.offset} bytes, {known} were read before; nothing was deleted. "
+            "Under another name it is read as a new file"
+        )
+    as_it_was = tally.hasher.hexdigest() == checkpoint.validators.get("prefix")
+    if not known or not as_it_was or checkpoint.validators.get("reading", files.reading) != files.reading:
+        file.seek(0)
+        return None
+    form = Form(
+        encoding=position.get("encoding", csv_lines.PLAIN.encoding),
+        delimiter=position.get("delimiter", csv_lines.PLAIN.delimiter),
+        comment=files.comment,
+    )
+    layout = csv_layout.make(
+        list(position["columns"]),
+        packed=position.get("packed", ""),
+        encoding=form.encoding,
+        has_header=not files.columns,
+        wide=files.wide,
+    )
+    return Place(
+        file=stream, tally=tally, form=form, layout=layout, old_mac=old_mac, given_up=position.get("unclosed", "")
+    )
+
+
+def _begin(file: BinaryIO, files: Files, missing: Missing) -> Place:
+    old_mac = csv_streams.ends_lines_with_cr(file)
+    stream = csv_streams.with_line_feeds(file) if old_mac else file
+    found = csv_header.find(stream, files, missing)
+    stream.seek(0)
+    tally = Tally()
+    if found is None:
+        return Place(file=stream, tally=tally)
+    tally.add(stream.read(len(found.mark)))
+    return Place(
+        file=stream, tally=tally, form=found.form, layout=found.layout, skip_lines=found.skip_lines,
+        at_top=not files.columns, old_mac=old_mac,
+    )  # fmt: skip

@@ -1,0 +1,221 @@
+"""Files as people really have them, through a map alone: each gives its quotes, and loses and invents nothing."""
+
+import gzip
+
+import pytest
+from csv_reading import load, read
+
+from kasparro.errors import SliceError
+
+HEADER = "symbol,name,date,price\n"
+TWO = HEADER + "S,N,2026-01-01,1.5\nT,N,2026-01-01,2.5\n"
+NAMES = 'columns = ["symbol", "name", "date", "price"]'
+DATES = ('observed_at = "date"', 'observed_at = { path = "date", format = "%d.%m.%Y" }')
+
+
+@pytest.fixture
+def shown(tmp_path):
+    """What a file with this content gives: the price of each quote, the code of each rejection."""
+
+    def give(content, name="a.csv", **changes):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read(load(tmp_path, **changes), path).shown
+
+    return give
+
+
+@pytest.mark.parametrize(
+    ("content", "files"),
+    [
+        (TWO.encode(), ""),
+        (TWO.encode("utf-8-sig"), ""),
+        (TWO.encode("utf-16"), ""),
+        (b"\xfe\xff" + TWO.encode("utf-16-be"), ""),
+        (TWO.encode("utf-16-le"), 'encoding = "utf-16-le"'),
+        (TWO.encode("utf-16-be"), 'encoding = "utf-16-be"'),
+        (TWO.encode("utf-16"), 'encoding = "utf-16"'),
+        (TWO.encode("utf-8-sig"), 'encoding = "cp1252"'),
+        (TWO.replace("\n", "\r\n").encode("utf-16"), ""),
+        (TWO.replace("N", "N\u0a0a\u010a").encode("utf-16"), ""),
+        (b"\xfe\xff" + TWO.replace("N", "N\u0a0a\u010a\u0a00").encode("utf-16-be"), ""),
+        (TWO.replace("N", "Ärger € \u2019").encode("cp1252"), 'encoding = "cp1252"'),
+        (gzip.compress(TWO.encode()), ""),
+        (gzip.compress(TWO[:30].encode()) + gzip.compress(TWO[30:].encode("utf-8")), ""),
+        (TWO.replace("\n", "\r\n").encode(), ""),
+        (TWO.replace("\n", "\r").encode(), ""),
+        (TWO.rstrip("\n").encode(), ""),
+        (TWO.replace("\n", "\r").rstrip("\r").encode(), ""),
+        (("\n\n" + TWO.replace("\n", "\n\n")).encode(), ""),
+        (TWO.replace("T,", " \t,,,\n,,,\n---,---,---,---\nT,").encode(), ""),
+        (("# it's \"odd\n" + TWO.replace("T,", "  # more\nT,")).encode(), 'comment = "#"'),
+        (("https://x,y,z,w\nand more\n" + TWO).encode(), "skip_lines = 2"),
+        (TWO.replace("T,", HEADER + "T,").encode(), ""),
+        ((TWO + "\ufeff" + HEADER).encode(), ""),
+        (TWO.replace(".5", ".5,").encode(), ""),
+        (TWO.replace("2026-01-01,", "2026-01-01,").replace("price", "price,").encode(), ""),
+        (TWO.split("\n", 1)[1].encode(), NAMES),
+        (TWO.split("\n", 1)[1].replace(".5", ".5;").replace(",", ";").encode(), NAMES),
+        (b"sep=;\r\n" + TWO.replace(",", ";").encode(), ""),
+        (TWO.replace(",", ";").encode(), ""),
+        (TWO.replace(",", "\t").encode(), ""),
+        (TWO.replace(",", "|").encode(), ""),
+        (TWO.replace(",", "^").encode(), 'delimiter = "^"'),
+    ],
+)  # fmt: skip
+def test_two_quotes_are_read_when_a_file_is_written_in_any_way(shown, content, files):
+    """What is found by itself, and what is declared."""
+    assert shown(content, files=files) == ["1.5", "2.5"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '"symbol,name,date,""price"""\nS,N,2026-01-01,1.5\nT,N,2026-01-01,2.5\n',
+        '"symbol,name,date,price"\n"S,N,2026-01-01,1.5"\n"T,""N"",2026-01-01,2.5"\n',
+        '"symbol,name,date,price";;;\n"S,N,2026-01-01,1.5";;;\n"T,N,2026-01-01,2.5";;;\n',
+    ],
+)
+def test_header_is_understood_when_it_stands_in_one_cell(shown, content):
+    """As spreadsheets save what they did not split; rows in one cell are split the same way."""
+    assert shown(content) == ["1.5", "2.5"]
+
+
+def test_quoted_fields_keep_newlines_and_quotes_when_they_have_them(tmp_path):
+    """They are part of the value."""
+    path = tmp_path / "a.csv"
+    path.write_text(HEADER + 'S,"a ""b""\nc, d",2026-01-01,1\r\n', newline="")
+    (item,) = read(load(tmp_path), path).items
+    assert (item.name, item.quote.price_usd) == ('a "b"\nc, d', 1)
+
+
+@pytest.mark.parametrize(
+    ("row", "codes"),
+    [
+        ("S,N,2026-01-01", ["ragged_row"]),
+        ("S,N,2026-01-01,1,2", ["ragged_row"]),
+        ("S,N,2026-01-01,1,,", ["1"]),
+        ("S,N,24.05.2026,1", ["not_a_time"]),
+        ("S,N,1.77746E+12,1", ["precision_lost"]),
+        ("S,N,2026-01-01,-", ["price_missing"]),
+        ("S,N,--,1", ["observed_at_missing"]),
+        ("S,N,2026-01-01,NaN", ["price_missing"]),
+        ("S,N,2026-01-01,#N/A", ["price_missing"]),
+        ("null,N,2026-01-01,1", ["1"]),
+        ('S,N,2026-01-01,"1,234"', ["not_a_number"]),
+        ("S,N,2026-01-01,$5", ["not_a_number"]),
+    ],
+)
+def test_row_is_a_quote_or_a_rejection_of_its_own_when_it_is_odd(shown, row, codes):
+    """And those around it are quotes; words for absent are names where names stand."""
+    assert shown(f"{HEADER}A,N,2026-01-01,7\n{row}\nB,N,2026-01-01,8\n") == ["7", *codes, "8"]
+
+
+def test_row_that_is_no_text_is_a_rejection_when_the_encoding_is_wrong(shown):
+    """It is kept with its bytes as escapes; the others are read."""
+    text = HEADER.encode() + b"A,N,2026-01-01,7\nS,\xe4,2026-01-01,1\n"
+    assert shown(text) == ["7", "undecodable"]
+    assert shown(text, files='encoding = "cp1252"') == ["7", "1"]
+    assert shown(HEADER.encode() + b"S,\x81,2026-01-01,1\n", files='encoding = "cp1252"') == ["undecodable"]
+    assert shown(HEADER.encode("utf-16") + b"S\x00,\x00\x00\xd8,\x002\x00,\x001\x00\n\x00") == ["undecodable"]
+
+
+def test_numbers_and_dates_are_read_as_declared_when_the_map_says_how(shown):
+    """The whole file has one decimal sign; a field may have another."""
+    rows = "S;N;24.05.2026;1.234,5\nT;N;03.04.2026;12 345,67 $\nU;N;03.04.2026;5 €\n"
+    found = shown(HEADER.replace(",", ";") + rows, files='decimal = ","', replace=[DATES])
+    assert found == ["1234.5", "12345.67", "wrong_currency"]
+    own = [('price_usd = "price"', 'price_usd = { path = "price", decimal = "." }')]
+    assert shown(HEADER + 'S,N,2026-01-01,"1,234.5"\n', files='decimal = ","', replace=own) == ["1234.5"]
+
+
+def test_missing_columns_are_filled_in_when_constants_and_the_name_of_the_file_know_them(tmp_path):
+    """Symbol and date are in the name, the coin's name is a constant."""
+    path = tmp_path / "BTC-2026-05-24.csv"
+    path.write_text("price\n5\n")
+    source = load(
+        tmp_path, files="name_pattern = '(?P<symbol>[A-Z]+)-(?P<day>[0-9-]+)'",
+        replace=[('name = "name"', 'name = { value = "Bitcoin" }'), ('observed_at = "date"', 'observed_at = "day"')],
+    )  # fmt: skip
+    (item,) = read(source, path).items
+    assert (item.external_id, item.quote.observed_at.isoformat()) == ("BTC:Bitcoin", "2026-05-24T00:00:00+00:00")
+
+
+def test_file_is_an_error_of_its_own_when_its_name_does_not_match(shown):
+    """Whose prices it holds, nobody knows."""
+    with pytest.raises(SliceError, match="name_pattern does not match") as caught:
+        shown(TWO, files="name_pattern = '(?P<x>BTC)'")
+    assert caught.value.code == "bad_name"
+
+
+WIDE_COINS = [('symbol = "symbol"', 'symbol = "coin"'), ('name = "name"', 'name = "coin"')]
+
+
+def test_every_row_and_column_is_a_record_when_a_file_has_a_column_a_coin(tmp_path):
+    """With the other columns of the row; an empty cell is a record without a price."""
+    path = tmp_path / "a.csv"
+    path.write_text("date,BTC_usd,ETH_usd,note\n2026-01-01,1,2,x\n2026-01-02,3,,y\n")
+    wide = "wide = { columns = '(?P<coin>[A-Z]+)_usd', value = 'price' }"
+    found = read(load(tmp_path, files=wide, replace=WIDE_COINS), path)
+    assert found.shown == ["1", "2", "3", "price_missing"]
+    assert [item.external_id for item in found.items] == ["BTC:BTC", "ETH:ETH"] * 2
+    assert found.items[0].payload == '{"date": "2026-01-01", "note": "x", "coin": "BTC", "price": "1"}'
+
+
+@pytest.mark.parametrize(
+    ("wide", "said"),
+    [
+        ("'(?P<coin>[A-Z]+)_eur', value = 'price'", "0 columns match"),
+        ("'(?P<date>[A-Z]+)_usd', value = 'price'", "hide the column 'date'"),
+        ("'(?P<coin>[A-Z]+)_usd', value = 'note'", "hide the column 'note'"),
+    ],
+)
+def test_wide_file_is_an_error_of_its_own_when_its_columns_do_not_fit(shown, wide, said):
+    """No cell may hide another."""
+    with pytest.raises(SliceError, match=said) as caught:
+        shown("date,BTC_usd,note\n2026-01-01,1,x\n", files=f"wide = {{ columns = {wide} }}", replace=WIDE_COINS)
+    assert caught.value.code == "bad_header"
+
+
+def test_row_is_a_rejection_when_its_records_would_take_too_much_memory(shown, monkeypatch):
+    """Each of them repeats the rest of the row."""
+    monkeypatch.setattr("kasparro.etl.readers.csv_layout.MAX_ROW_BYTES", 100)
+    content = f"date,a_usd,b_usd,note\n2026-01-01,1,2,{'x' * 99}\n2026-01-01,1,2,x\n"
+    wide = "wide = { columns = '(?P<coin>[a-z]+)_usd', value = 'price' }"
+    assert shown(content, files=wide, replace=WIDE_COINS) == ["record_too_long", "1", "2"]
+
+
+CURRENCY = 'currency = "unit"'
+
+
+def test_prices_in_other_currencies_are_rejected_when_a_column_says_which(shown):
+    """Each is a rejection of its own; nothing is converted, and no currency is no dollar."""
+    rows = (
+        "S,N,2026-01-01,1,USD\nT,N,2026-01-01,2,eur\nU,N,2026-01-01,3,\nV,N,2026-01-01,4,us$\nW,N,2026-01-01,5,2781\n"
+    )
+    header = HEADER.replace("\n", ",unit\n")
+    assert shown(header + rows, fields=CURRENCY) == ["1", "wrong_currency", "currency_missing", "4", "wrong_currency"]
+    accepting = 'currency = { path = "unit", value = "USD", accept = ["2781"] }'
+    assert shown(header + rows, fields=accepting) == ["1", "wrong_currency", "3", "4", "5"]
+    assert shown(TWO, fields=accepting) == ["1.5", "2.5"]
+    assert shown(TWO, fields='currency = { value = "EUR" }') == ["wrong_currency"] * 2
+
+
+@pytest.mark.parametrize(
+    ("content", "changes", "code", "said"),
+    [
+        (TWO, {"fields": CURRENCY}, "bad_header", r"no column for currency \(unit\)"),
+        (TWO, {"files": 'encoding = "utf-16"'}, "bad_header", "no byte order mark"),
+        ("S,N,1\n", {"files": NAMES}, "bad_header", "the first row has"),
+        (b"\x1f\x8bxx", {}, "bad_gzip", "cannot be decompressed"),
+        (gzip.compress(TWO.encode())[:-9], {}, "bad_gzip", "cannot be decompressed"),
+        ("x," * 10_001 + "\n", {}, "bad_header", "at most 10000"),
+        ('"symbol,name\n', {}, "unclosed_quote", "its header"),
+        ("symbol,name,day,price\n", {"replace": [('"date"', '{ template = "{day} {hour}" }')]}, "bad_header", "hour"),
+    ],
+)  # fmt: skip
+def test_file_is_one_clear_error_when_nothing_of_it_can_be_read(shown, content, changes, code, said):
+    """Said once, and not as a rejection of every row."""
+    with pytest.raises(SliceError, match=said) as caught:
+        shown(content, **changes)
+    assert caught.value.code == code
