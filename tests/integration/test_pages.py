@@ -133,6 +133,7 @@ def test_dashboard_asks_for_the_key(browser: Browser, service: Service) -> None:
     browser.open(f"{service.url}/")
     browser.wait(lambda: browser.run("return document.activeElement.id") == "key-input", "the question")
     assert "coingecko" in browser.text("#sources-rows")
+    assert browser.console() == []
     browser.find("#key-input").send_keys("a-wrong-key\n")
     browser.wait_text("#key-error", "does not accept")
     assert browser.run("return sessionStorage.length") == 0

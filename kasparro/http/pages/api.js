@@ -20,6 +20,16 @@ export class ApiError extends Error {
 
 const KINDS = { 401: "key", 404: "missing", 429: "busy", 503: "busy" };
 
+// Whether the service wants a key; its contract says so, which costs no refused request. Null where nobody answers.
+export async function keyNeeded() {
+  try {
+    const contract = await (await fetch("/openapi.json", { cache: "no-cache", credentials: "omit" })).json();
+    return contract.paths["/stats"].get.security.length > 0;
+  } catch {
+    return null;
+  }
+}
+
 // The body of GET path, where `params` are query parameters; null and "" are left out. Statuses in `also` are no failure.
 export async function get(path, params = {}, { signal, also = [] } = {}) {
   const query = new URLSearchParams(Object.entries(params).filter(([, value]) => value !== null && value !== ""));

@@ -2,7 +2,7 @@
 import { get, now } from "./api.js";
 import { lineChart } from "./chart.js";
 import { fillRows, find, make, reconcile, setAttribute, setNote, setText, show } from "./dom.js";
-import { NONE, count, percent, price, priceTick } from "./format.js";
+import { NONE, absolute, count, percent, price, priceTick } from "./format.js";
 
 const PAGE = 50;
 // Quotes of one source in a chart; more are no longer told apart.
@@ -102,6 +102,12 @@ export function drawAsset() {
     ? `${price(consensus.price_usd)} USD, median of ${count(consensus.sources)} ${consensus.sources === 1 ? "source" : "sources"}, ${percent(consensus.spread_pct, { digits: 3 })} apart`
     : "No consensus: no source has a fresh price.");
   drawPrices(asset, names, quotes, seconds);
+  const newest = quotes.flat().sort((a, b) => Date.parse(b.observed_at) - Date.parse(a.observed_at)).slice(0, PAGE);
+  fillRows(find("quotes-rows"), newest, (quote) => `${quote.source} ${quote.external_id} ${quote.observed_at}`, (quote) => [
+    absolute(quote.observed_at),
+    quote.source,
+    price(quote.price_usd),
+  ]);
   fillRows(find("asset-rows"), asset.latest, (quote) => quote.source, (quote) => [
     quote.source,
     price(quote.price_usd),
@@ -109,6 +115,13 @@ export function drawAsset() {
     consensus ? percent((quote.price_usd / consensus.price_usd - 1) * 100, { sign: true, digits: 3 }) : NONE,
     { time: quote.observed_at },
   ]);
+}
+
+// What each source said last before the moment that is pointed at; null: none is.
+function readOut(at, names, series) {
+  const said = names.map((name, slot) => [name, series[slot].points.findLast((point) => point.at <= at)]).filter(([, point]) => point);
+  const parts = said.map(([name, point]) => `${name} ${price(point.value)}`);
+  setText(find("price-readout"), at === null ? "Point at the chart to read it." : [absolute(at), ...parts].join("  ·  "));
 }
 
 function drawPrices(asset, names, quotes, seconds) {
@@ -120,11 +133,13 @@ function drawPrices(asset, names, quotes, seconds) {
   // No emptier on the left than it has to be.
   const range = [Math.max(Math.min(...times), seconds ? now() - seconds * 1000 : 0), Math.max(now(), ...times)];
   show(find("price-chart"), times.length > 0);
+  show(find("price-readout"), times.length > 0);
   if (times.length) {
     lineChart(find("price-chart"), {
       label: `Price of ${asset.name} in US dollars, by source; the table below has the latest`,
       range, series, format: priceTick, height: 240,
       level: asset.consensus && { value: asset.consensus.price_usd, label: "consensus" },
+      read: (at) => readOut(at, names, series),
     });
   } else {
     show(find("asset-note"), true);

@@ -86,8 +86,9 @@ function valueRange(values, zero) {
   return [zero ? 0 : low - air, high + air];
 }
 
-// series: [{slot, points: [{at, value, status, title, mark}], dots}]; level: {value, label}, a line across.
-export function lineChart(box, { label, range, series, format, height = 132, zero = false, level = null }) {
+// series: [{slot, points: [{at, value, status, title, mark}], dots}]; level: {value, label}, a line across; `read` is told
+// the moment that is pointed at, and null when none is.
+export function lineChart(box, { label, range, series, format, height = 132, zero = false, level = null, read = null }) {
   const [svg, width] = canvas(box, height, label, [range, series, level]);
   const values = [...series.flatMap((one) => one.points.map((point) => point.value)), ...(level ? [level.value] : [])];
   if (svg === null || values.length === 0) {
@@ -120,6 +121,26 @@ export function lineChart(box, { label, range, series, format, height = 132, zer
       svg.append(anomaly(x(point.at), y(point.value), point.mark));
     }
   }
+  if (read) {
+    follow(svg, [left, width - MARGIN.right, base], (place) => range[0] + ((place - left) / (width - left - MARGIN.right)) * (range[1] - range[0]), read);
+  }
+}
+
+// A line that goes with the pointer.
+function follow(svg, [left, right, base], moment, read) {
+  const line = draw("line", { class: "pointer", y1: MARGIN.top, y2: base, x1: -9, x2: -9 });
+  const put = (place) => ["x1", "x2"].forEach((name) => setAttribute(line, name, place));
+  svg.append(line);
+  svg.onpointermove = (event) => {
+    const place = event.clientX - svg.getBoundingClientRect().left;
+    const inside = place >= left && place <= right;
+    put(inside ? place : -9);
+    read(inside ? moment(place) : null);
+  };
+  svg.onpointerleave = () => {
+    put(-9);
+    read(null);
+  };
 }
 
 function anomaly(x, y, { severity, title }) {

@@ -1,5 +1,5 @@
 // The dashboard: asks again and again while somebody looks, shows what came, and says so when nothing comes.
-import { now } from "./api.js";
+import { ApiError, keyNeeded, now } from "./api.js";
 import { drawAsset, moreAssets, refreshAsset, refreshAssets, showAssets } from "./assets.js";
 import { find, setAttribute, setNote, setText, show, tickTimes } from "./dom.js";
 import { refreshAnomalies, refreshDrift, refreshRejections } from "./findings.js";
@@ -19,7 +19,8 @@ let busy = false;
 let again = false;
 let failures = 0;
 let updatedAt = null;
-// Whether somebody said "not now" when asked for the key.
+// Whether the service wants a key, and whether somebody said "not now" when asked for it.
+let wanted = null;
 let declined = false;
 
 async function refresh() {
@@ -30,10 +31,14 @@ async function refresh() {
   busy = true;
   clearTimeout(timer);
   find("refresh").disabled = updatedAt === null;
+  wanted ??= await keyNeeded();
+  const locked = wanted && storedKey() === null;
   const problems = [];
   const attempt = (section, work) => work.catch((error) => problems.push([section, error]));
-  const names = await refreshSources().catch((error) => problems.push(["sources", error]) && null);
-  if (names) {
+  const names = await refreshSources({ withStats: !locked }).catch((error) => problems.push(["sources", error]) && null);
+  if (locked && names) {
+    problems.push(["runs", new ApiError("key", "a key is needed")]);
+  } else if (names) {
     await Promise.all([
       attempt("runs", refreshRuns(names)),
       attempt("anomalies", refreshAnomalies()),
@@ -104,6 +109,7 @@ function setBanner(kind, text) {
 
 function needKey() {
   const wrong = storedKey() !== null;
+  wanted = true;
   forgetKey();
   setBanner("key", wrong ? "The key was not accepted." : "This service wants an API key; only its health is shown.");
   if (!declined || wrong) {

@@ -3,30 +3,40 @@ import { get } from "./api.js";
 import { fillRows, find, setNote, setText, show } from "./dom.js";
 import { count, percent } from "./format.js";
 
-// Rows of each; who wants more asks the API.
-const ROWS = 50;
-// Drifts are asked for with the closed ones among them.
-const DRIFTS = 200;
+// Findings of each kind that are asked for, and rows that are shown: what is the same but for its run is one row.
+const NEWEST = 200;
+const ROWS = 25;
+
+// The findings that are the same, newest first, each with how many there are.
+function group(findings, key) {
+  const groups = new Map();
+  for (const one of findings) {
+    const name = key(one).join(" ");
+    const known = groups.get(name);
+    groups.set(name, known ? { ...known, number: known.number + 1 } : { ...one, name, number: 1 });
+  }
+  return [...groups.values()].slice(0, ROWS);
+}
 
 export async function refreshAnomalies() {
-  const { data } = await get("/anomalies", { limit: ROWS });
-  setNote("anomalies", data.length ? null : "No run was unlike those before it.");
-  fillRows(find("anomalies-rows"), data, (one) => one.id, (one) => [
+  const { data } = await get("/anomalies", { limit: NEWEST });
+  const groups = group(data, (one) => [one.source, one.metric, one.rule, one.severity]);
+  setNote("anomalies", groups.length ? null : "No run was unlike those before it.");
+  fillRows(find("anomalies-rows"), groups, (one) => one.name, (one) => [
     { text: one.severity, status: one.severity, class: "tag" },
     one.source,
-    String(one.run_id),
-    one.metric,
     one.message,
+    [{ text: count(one.number), class: "main" }, { text: `newest ${one.run_id}`, class: "quiet" }],
     { time: one.created_at },
   ]);
 }
 
 export async function refreshDrift() {
-  const { data } = await get("/drift", { limit: DRIFTS });
+  const { data } = await get("/drift", { limit: NEWEST });
   const open = data.filter((one) => one.status === "open");
   setNote("drift", open.length ? null : "The fields of every source are what they were.");
   fillRows(find("drift-rows"), open, (one) => one.id, (one) => [
-    { text: one.kind.replace("_", " "), status: one.action === "failed" || one.action === "quarantined" ? "failed" : "partial", class: "tag" },
+    { text: one.kind.replace("_", " "), status: ["failed", "quarantined"].includes(one.action) ? "failed" : "partial", class: "tag" },
     one.source,
     one.renamed_to ? [{ text: one.path, class: "code" }, { text: `→ ${one.renamed_to}`, class: "code" }] : { text: one.path, class: "code" },
     one.action,
@@ -37,21 +47,23 @@ export async function refreshDrift() {
 }
 
 export async function refreshRejections() {
-  const { data, pagination } = await get("/rejections", { resolved: "false", limit: DRIFTS });
+  const { data, pagination } = await get("/rejections", { resolved: "false", limit: NEWEST });
   const wanted = find("show-expected").checked ? data : data.filter((one) => !one.expected);
+  const groups = group(wanted, (one) => [one.source, one.code, one.field, one.expected]);
   const hidden = data.length - wanted.length;
-  const shown = wanted.slice(0, ROWS);
-  const expected = hidden ? ` ${count(hidden)} that are normal for their sources are not shown.` : "";
-  setNote("rejections", shown.length ? null : `Every record gave a quote.${expected}`);
-  const more = wanted.length > ROWS || pagination.has_more;
-  show(find("rejections-more"), Boolean(more || expected));
-  setText(find("rejections-more"), `${more ? `The newest ${count(shown.length)}; /rejections has all.` : ""}${expected}`.trim());
-  fillRows(find("rejections-rows"), shown, (one) => one.id, (one) => [
+  const remarks = [
+    pagination.has_more ? `Of the newest ${count(NEWEST)}; /rejections has all.` : "",
+    hidden ? `${count(hidden)} that are normal for their sources are not shown.` : "",
+  ].join(" ").trim();
+  setNote("rejections", groups.length ? null : `Every ${hidden ? "other " : ""}record gave a quote. ${remarks}`);
+  show(find("rejections-more"), remarks !== "");
+  setText(find("rejections-more"), remarks);
+  fillRows(find("rejections-rows"), groups, (one) => one.name, (one) => [
     [{ text: one.code, class: "code" }, ...(one.expected ? [{ text: "expected", class: "tag", status: "off" }] : [])],
-    one.slice ? [{ text: one.source, class: "main" }, { text: one.slice, class: "quiet" }] : one.source,
-    one.external_id ?? "unknown",
+    one.source,
+    count(one.number),
     one.message,
-    [{ text: String(one.run_id), class: "main" }, ...(one.attempts > 1 ? [{ text: `${count(one.attempts)} times`, class: "quiet" }] : [])],
+    [{ text: one.external_id ?? "unknown", class: "main" }, { text: `run ${one.run_id}${one.slice ? `, ${one.slice}` : ""}`, class: "quiet" }],
     { time: one.last_seen_at },
   ]);
 }

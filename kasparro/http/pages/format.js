@@ -62,6 +62,7 @@ export function relative(iso) {
   return seconds >= 0 ? `${text} ago` : `in ${text}`;
 }
 
+// Takes milliseconds as well.
 export const absolute = (iso) => `${new Date(iso).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 export const clock = (ms) => new Date(ms).toISOString().slice(11, 19);
 

@@ -1,13 +1,14 @@
 // The sources: how fresh they are, when they run next, what they were counted for, and what is left of their budgets.
-import { ApiError, get } from "./api.js";
+import { ApiError, get, now } from "./api.js";
 import { fillRows, find, setAttribute, setNote, setText } from "./dom.js";
 import { NONE, absolute, count, percent, span } from "./format.js";
 
 const moment = (iso) => (iso ? [{ time: iso, class: "main" }, { text: absolute(iso).slice(11, 19), class: "quiet", title: absolute(iso) }] : NONE);
 
-// Asks for both; returns [health, names of sources]. /stats may be refused: what needs no key is shown all the same.
-export async function refreshSources() {
-  const [health, stats] = await Promise.allSettled([get("/health", {}, { also: [503] }), get("/stats")]);
+// Gives the names of the sources. Health needs no key, and is shown whether there are statistics or not.
+export async function refreshSources({ withStats }) {
+  const statistics = withStats ? get("/stats") : Promise.resolve(null);
+  const [health, stats] = await Promise.allSettled([get("/health", {}, { also: [503] }), statistics]);
   if (health.status === "rejected") {
     throw health.reason;
   }
@@ -22,13 +23,14 @@ export async function refreshSources() {
   if (stats.status === "rejected") {
     throw stats.reason;
   }
-  return [...known.keys()];
+  return names;
 }
 
 function showOverall({ status, scheduler }) {
   const idle = scheduler.enabled && !scheduler.alive ? ", scheduler stopped" : "";
   setAttribute(find("overall"), "data-status", status);
   setText(find("overall"), status + idle);
+  document.title = status === "ok" ? "Kasparro" : `${status}: Kasparro`;
 }
 
 function cells(name, health, stats) {
@@ -37,7 +39,7 @@ function cells(name, health, stats) {
     [{ text: name, class: "main" }, state(health)],
     lastRun(health, run),
     health?.data_age_seconds === null || health === undefined ? NONE : [{ text: `${span(health.data_age_seconds)} old`, class: "main" }],
-    health?.enabled ? moment(health.next_run_at) : NONE,
+    nextRun(health, run),
     stats ? [{ text: span(stats.duration.last), class: "main" }, { text: `median ${span(stats.duration.median)}`, class: "quiet" }] : NONE,
     stats ? [{ text: count(stats.records.read), class: "main" }, { text: `${count(stats.records.inserted)} new`, class: "quiet" }] : NONE,
     stats ? rejected(stats.records) : NONE,
@@ -53,6 +55,16 @@ function state(health) {
     return { text: "disabled", status: "off", class: "tag" };
   }
   return health.stale ? { text: "stale", status: "stale", class: "tag" } : { text: "fresh", status: "ok", class: "tag" };
+}
+
+function nextRun(health, run) {
+  if (run?.status === "running" || run?.status === "queued") {
+    return [{ text: run.status, status: run.status, class: "tag" }, { time: run.started_at ?? run.created_at }];
+  }
+  if (!health?.enabled || !health.next_run_at) {
+    return NONE;
+  }
+  return Date.parse(health.next_run_at) < now() ? [{ text: "due", class: "tag", status: "off" }, { time: health.next_run_at }] : moment(health.next_run_at);
 }
 
 function lastRun(health, run) {
