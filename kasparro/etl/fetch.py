@@ -203,7 +203,8 @@ def _same_host(address: str, url: str, location: str | None) -> str:
     except ValueError:
         same, there = False, urlsplit("")
     if not location or not same:
-        elsewhere = f"{there.scheme}://{there.hostname}" if location and there.hostname else "nowhere"
+        port = f":{there.port}" if there.hostname and there.port else ""
+        elsewhere = f"{there.scheme}://{there.hostname}{port}" if location and there.hostname else "nowhere"
         message = f"{url} redirects to {elsewhere}: not followed, for a key belongs to its host; set that one if right"
         raise FetchError(message, code="redirect_refused", retryable=False)
     return target

@@ -70,6 +70,7 @@ class Tenure:
         to stop, SchemaError when the database meanwhile serves newer code only.
         """
         self._at(claim, "before", stop)
+        self._close_dead_slices(claim.source)
         met: datetime | None = None
         while True:
             try:
@@ -130,6 +131,25 @@ class Tenure:
         lease = Lease(key=claim.key, epoch=new.epoch, holder=new.holder, run_id=run.id)
         leases.take(conn, lease, lease_seconds=self._settings.lease_seconds)
         return run, lease
+
+    def _close_dead_slices(self, source: Source) -> None:
+        """Close runs of parts of the source that died, whose leases nobody may ever claim again."""
+        try:
+            with self._database.connection() as conn:
+                keys = leases.list_dead_slices(conn, source.name)
+            for key in keys:
+                with self._database.transaction() as conn:
+                    leases.limit_waits(conn, lease_seconds=self._settings.lease_seconds)
+                    state = leases.lock(conn, key)
+                    if state.run_id is not None and state.seconds_left == 0:
+                        dead = Lease(key=key, epoch=state.epoch, holder=state.holder or "", run_id=state.run_id)
+                        crash = runs.close_crashed(conn, dead.run_id, epoch=dead.epoch)
+                        if crash is not None:
+                            self._note_crash(conn, source, crash)
+                        leases.release(conn, dead)
+        except errors.DatabaseError as ex:
+            # The next claim looks again; what is wrong with the database, this one's own transaction says.
+            logger.warning("dead runs left open", extra={"source": source.name, "error": ex.message})
 
     def _note_crash(self, conn: Connection, source: Source, crash: runs.Crash) -> None:
         logger.warning("found a crashed run", extra={"source": crash.source, "crashed_run_id": crash.run_id})

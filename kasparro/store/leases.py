@@ -56,6 +56,22 @@ def lock(conn: Connection, key: str) -> LeaseState:
     return LeaseState(epoch=epoch, holder=holder, run_id=run_id, lease_until=lease_until, now=now)
 
 
+def list_dead_slices(conn: Connection, source: str) -> list[str]:
+    """The leases of parts of a source that ran out while a run held them: its process died, or slept past them."""
+    rows = conn.execute(
+        """
+        select key
+        from leases
+        where starts_with(key, %(source)s || '/')
+        and run_id is not null
+        and lease_until < clock_timestamp()
+        order by key
+        """,
+        {"source": source},
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
 def take(conn: Connection, lease: Lease, *, lease_seconds: float) -> None:
     """Make `lease` the holder's, with its epoch. The row must be locked by `lock` in this transaction."""
     conn.execute(

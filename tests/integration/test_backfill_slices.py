@@ -143,3 +143,25 @@ def test_slice_failed_and_is_asked_again_when_the_upstream_refuses(etl, app, win
         assert (result.status, result.error_code, result.traffic.requests) == (RunStatus.FAILED, code, 1)
     assert etl.value("select count(*) from checkpoints where starts_with(slice, 'backfill')") == 0
     assert etl.value("select failures from schedules where source = 'coinpaprika'") == 0
+
+
+@pytest.mark.parametrize(("until", "status"), [("- 1", "crashed"), ("+ 100", "running")])
+def test_dead_slices_run_is_closed_when_its_source_runs(etl, app, until, status):
+    """Nobody may ever ask for that slice again; one that is alive is left alone."""
+    etl.conn.execute(
+        """
+        with dead as (
+            insert into runs (source, slice, trigger, status, epoch, code_version, config_fingerprint, started_at)
+            values ('coinpaprika', 'backfill:x', 'backfill', 'running', 7, '0', '0', now())
+            returning id
+        )
+        insert into leases (key, epoch, holder, run_id, lease_until)
+        select 'coinpaprika/backfill:x', 7, 'gone', id, now() """
+        + until
+        + """ * interval '1 second' from dead
+        """
+    )
+    run(app, "coinpaprika", Task(), trigger=Trigger.CLI)
+    assert etl.value("select status from runs where slice = 'backfill:x'") == status
+    held = etl.rows("select epoch from leases where key = 'coinpaprika/backfill:x' and run_id is not null")
+    assert held == ([(7,)] if status == "running" else [])

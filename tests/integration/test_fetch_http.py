@@ -126,7 +126,7 @@ def test_redirect_is_refused_and_the_key_stays_when_the_upstream_points_elsewher
         httpserver.expect_request("/x").respond_with_data(status=status, headers={"Location": elsewhere})
         found = error(http, httpserver.url_for("/x"))
     assert (found.code, found.retryable) == ("redirect_refused", False)
-    assert "not followed, for a key belongs to its host" in found.message
+    assert f"{elsewhere.removesuffix('/x')}: not followed, for a key belongs to its host" in found.message
     assert len(httpserver.log) == 1
 
 
