@@ -18,8 +18,9 @@ from kasparro.config import Config
 from kasparro.etl import backfill
 from kasparro.etl.source import Backfill, Source
 from kasparro.etl.values import EARLIEST
-from kasparro.model import Counts, RunResult, RunStatus, Traffic, Trigger
+from kasparro.model import RunResult, RunStatus, Trigger
 from kasparro.store import checkpoints, listings
+from kasparro.tallies import Counts, Traffic
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from kasparro.etl import fetch, retry
 from kasparro.etl.bucket import Decision
 from kasparro.etl.job import Job
 from kasparro.etl.readers.json_api import Get
-from kasparro.model import Traffic
+from kasparro.tallies import Traffic
 
 logger = logging.getLogger(__name__)
 

@@ -17,9 +17,10 @@ from kasparro import errors
 from kasparro.clock import Clock
 from kasparro.etl import identify
 from kasparro.etl.job import Job
-from kasparro.model import Checkpoint, Counts, Normalised, Page
+from kasparro.model import Checkpoint, Normalised, Page
 from kasparro.store import batches, checkpoints, leases, listings, runs, totals
 from kasparro.store.db import Connection, Database
+from kasparro.tallies import Counts
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -12,7 +12,8 @@ from kasparro.clock import Clock
 from kasparro.etl.faults import Faults, Place
 from kasparro.etl.seen import Seen
 from kasparro.etl.source import Source
-from kasparro.model import Lease, Run, Traffic
+from kasparro.model import Lease, Run
+from kasparro.tallies import Traffic
 
 # Seconds between two looks at whether the lease is lost while a run waits.
 _LOOK_SECONDS = 0.2

@@ -6,10 +6,11 @@ from kasparro import errors
 from kasparro.etl import anomaly, seen
 from kasparro.etl.anomaly import Case, Past
 from kasparro.etl.job import Job
-from kasparro.model import LIVE, Anomaly, Counts, Reading, RunStatus
+from kasparro.model import LIVE, Anomaly, Reading, RunStatus
 from kasparro.store import anomalies, db, measures, rosters
 from kasparro.store.db import Connection
 from kasparro.store.measures import Facts
+from kasparro.tallies import Counts
 
 logger = logging.getLogger(__name__)
 

@@ -22,9 +22,10 @@ from kasparro.etl.purse import Purse
 from kasparro.etl.readers import BATCH_RECORDS, Reader
 from kasparro.etl.readers.json_api import Get
 from kasparro.etl.source import Order, Source
-from kasparro.model import LIVE, Anomaly, Checkpoint, RunResult, RunStatus, Traffic, Trigger
+from kasparro.model import LIVE, Anomaly, Checkpoint, RunResult, RunStatus, Trigger
 from kasparro.store import runs, schedules
 from kasparro.store.db import Database
+from kasparro.tallies import Traffic
 
 logger = logging.getLogger(__name__)
 

@@ -13,10 +13,11 @@ from kasparro.etl.commit import Committer
 from kasparro.etl.job import Job
 from kasparro.etl.readers import json_text
 from kasparro.etl.source import Source
-from kasparro.model import BACKFILL_PREFIX, REPLAY, Counts, Normalised, Page
+from kasparro.model import BACKFILL_PREFIX, REPLAY, Normalised, Page
 from kasparro.store import batches, replays
 from kasparro.store.db import Connection, Database
 from kasparro.store.replays import Kept, Owned, Wanted
+from kasparro.tallies import Counts
 
 # Records that are read, and committed, together.
 _PAGE_RECORDS = 1000

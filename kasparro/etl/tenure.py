@@ -17,9 +17,10 @@ from kasparro.etl import judge, schedule
 from kasparro.etl.faults import Faults, Place
 from kasparro.etl.job import Job
 from kasparro.etl.source import Source
-from kasparro.model import LIVE, Counts, Lease, Run, RunResult, RunStatus, Traffic, Trigger
+from kasparro.model import LIVE, Lease, Run, RunResult, RunStatus, Trigger
 from kasparro.store import anomalies, leases, migrate, rejections, runs, schedules, totals
 from kasparro.store.db import Connection, Database
+from kasparro.tallies import Counts, Traffic
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,10 @@ from datetime import datetime
 
 from attrs import frozen
 
-from kasparro.model import Counts, Normalised
+from kasparro.model import Normalised
 from kasparro.store import db, listings, raw, rejections, replays
 from kasparro.store.db import Connection
+from kasparro.tallies import Counts
 
 
 @frozen(kw_only=True)

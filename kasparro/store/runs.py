@@ -7,9 +7,10 @@ from attrs import asdict, fields_dict, frozen
 from psycopg.types.json import Jsonb
 
 from kasparro import __version__
-from kasparro.model import Counts, Lease, Run, RunStatus, Traffic, Trigger
+from kasparro.model import Lease, Run, RunStatus, Trigger
 from kasparro.store import checkpoints, db
 from kasparro.store.db import Connection
+from kasparro.tallies import Counts, Traffic
 
 # Characters of an error message that are kept: many times what a person reads.
 _MAX_MESSAGE_CHARACTERS = 2000

@@ -2,8 +2,8 @@
 
 from attrs import asdict
 
-from kasparro.model import Counts, Traffic
 from kasparro.store.db import Connection
+from kasparro.tallies import Counts, Traffic
 
 
 def count_up(conn: Connection, source: str, counts: Counts, traffic: Traffic) -> None:

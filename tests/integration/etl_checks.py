@@ -15,8 +15,8 @@ from psycopg import sql
 
 from kasparro.etl import fetch, normalise
 from kasparro.etl.readers import json_text
-from kasparro.model import Counts, Traffic
 from kasparro.store import db
+from kasparro.tallies import Counts, Traffic
 
 # Counters of a run that source_totals sums up, as the columns are called.
 TALLIES = [{"read": "records_read"}.get(name, name) for name in (*fields_dict(Counts), *fields_dict(Traffic))]

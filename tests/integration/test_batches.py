@@ -8,7 +8,8 @@ import psycopg
 import pytest
 from etl_fixtures import HOUR, NOON, page, record, source
 
-from kasparro.model import Counts, RunStatus
+from kasparro.model import RunStatus
+from kasparro.tallies import Counts
 
 pytest_plugins = ("etl_checks",)
 

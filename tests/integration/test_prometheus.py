@@ -14,8 +14,8 @@ import pytest
 import urllib3
 
 from kasparro.http import server
-from kasparro.model import Counts, Traffic
 from kasparro.store import totals
+from kasparro.tallies import Counts, Traffic
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 # Seconds. It takes two on an idle machine.

@@ -11,7 +11,8 @@ import pytest
 from kasparro.config import Config
 from kasparro.etl import catalogue
 from kasparro.etl.readers import json_text
-from kasparro.model import Counts, RunStatus
+from kasparro.model import RunStatus
+from kasparro.tallies import Counts
 
 pytest_plugins = ("etl_checks",)
 

@@ -1,7 +1,7 @@
 """What `kasparro status` reads: every source that is asked for, whether it ever ran or not."""
 
-from kasparro.model import Counts, Traffic
 from kasparro.store import db, schedules, status, totals
+from kasparro.tallies import Counts, Traffic
 
 
 def test_list_sources_knows_those_that_ran_and_those_that_never_did(conn: db.Connection) -> None:

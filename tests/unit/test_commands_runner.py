@@ -11,7 +11,8 @@ from kasparro import errors
 from kasparro.clock import SystemClock
 from kasparro.commands import runner
 from kasparro.commands.signals import Stop
-from kasparro.model import Counts, RunResult, RunStatus, Traffic, Trigger
+from kasparro.model import RunResult, RunStatus, Trigger
+from kasparro.tallies import Counts, Traffic
 
 
 def result(status: RunStatus) -> RunResult:

@@ -11,7 +11,8 @@ from kasparro.errors import LeaseLostError, StoppedError
 from kasparro.etl import catalogue
 from kasparro.etl.faults import NoFaults
 from kasparro.etl.job import Job, Progress
-from kasparro.model import Lease, Run, RunStatus, Traffic, Trigger
+from kasparro.model import Lease, Run, RunStatus, Trigger
+from kasparro.tallies import Traffic
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

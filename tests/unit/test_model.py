@@ -4,7 +4,8 @@ from attrs import asdict, fields_dict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kasparro.model import Counts, RunStatus, Traffic, Trigger
+from kasparro.model import RunStatus, Trigger
+from kasparro.tallies import Counts, Traffic
 
 
 def tallies(kind):
