@@ -235,8 +235,8 @@ def _broken(metric: str, rule: str, value: float, expected: float, message: str)
         metric=metric,
         rule=rule,
         severity="alert",
-        value=round(float(value), 6),
-        expected=round(float(expected), 6),
+        value=round(value, 6),
+        expected=round(expected, 6),
         message=message,
     )
 

@@ -58,6 +58,7 @@ def _whole(make: Callable[[str], Stack]) -> bool:
         ("three sources", lambda: checks.ingest(stack)),
         ("API", lambda: checks.read_api(stack.client)),
         ("second run", lambda: checks.run_again(stack)),
+        ("compare", lambda: checks.compare_runs(stack)),
         ("metrics", lambda: checks.read_metrics(stack.client)),
         ("kill -9", lambda: checks.survive(stack)),
         ("limits", lambda: checks.keep_limits(stack)),

@@ -151,6 +151,27 @@ def read_metrics(client: Client) -> str:
     return f"{len(samples)} samples; {compared} figures compared with /stats, 0 differences"
 
 
+def compare_runs(stack: Stack) -> str:
+    """An upstream that hides nine of ten records is found in the run that read it, and beside the run before."""
+    fault = {"upstream": "coinpaprika", "kind": "drop", "keep": 0.1, "times": 1}
+    _require(stack.upstream.ask("/_control/faults", method="POST", body=fault).status == 200, "no fault was set")
+    run = ask_for_run(stack, "coinpaprika")
+    found = stack.client.get("/compare-runs?source=coinpaprika")
+    read, verdicts = found["counts"]["read"], [each for each in found["anomalies"] if each["run_id"] == run["run_id"]]
+    _require(found["a"]["run_id"] == run["run_id"], "the last run is not the one that is compared")
+    _require(read["ratio"] is not None and read["ratio"] < 0.2, f"the run read {read['a']} records after {read['b']}")
+    _require(found["configuration"]["changed"] is False, "the settings differ, though nobody changed them")
+    _require(any(each["rule"] == "min_records" for each in verdicts), f"no verdict on too few records: {verdicts}")
+    _require(run["anomalies"] == verdicts[::-1], "the run's record has other verdicts")
+    other = stack.client.get("/runs?source=csv&limit=1")["data"][0]["run_id"]
+    for query, status in ((f"a={run['run_id']}&b={other}", 400), ("a=1", 400), ("a=1&b=999999999", 404)):
+        answer = stack.client.ask(f"/compare-runs?{query}")
+        _require(answer.status == status, f"/compare-runs?{query} answered {answer.status}, not {status}")
+    healed = ask_for_run(stack, "coinpaprika")
+    _require(healed["counts"]["read"] == read["b"], f"the next run read {healed['counts']['read']} records")
+    return f"{read['a']:,} records after {read['b']:,}, ratio {read['ratio']}; {run['anomalies'][0]['message']}"
+
+
 def survive(stack: Stack) -> str:
     """Killed in the middle of its runs, the service is restarted, goes on, and ends with the same tables."""
     undisturbed = stack.client.quotes_digest()
