@@ -187,7 +187,7 @@ class App:
             slice=part.slice,
             beside_live=True,
             open_reader=open_reader,
-            normaliser=backfill.compile_source(source),
+            compiler=backfill.compile_source,
         )
 
     def source_infos(self) -> dict[str, SourceInfo]:

@@ -50,26 +50,6 @@ class Trigger(StrEnum):
     BACKFILL = "backfill"
 
 
-class DriftKind(StrEnum):
-    """How a field of a source differs from its baseline."""
-
-    ADDED = "added"
-    MISSING = "missing"
-    TYPE_CHANGED = "type_changed"
-    NULL_JUMP = "null_jump"
-    RENAMED = "renamed"
-
-
-class DriftAction(StrEnum):
-    """What was done about a drift: told, mapped, proposed to a person; or its records not loaded, kept or not."""
-
-    WARNED = "warned"
-    MAPPED = "mapped"
-    PROPOSED = "proposed"
-    QUARANTINED = "quarantined"
-    FAILED = "failed"
-
-
 class Reading(StrEnum):
     """How much of its source a run read. Only runs that read alike are compared with each other."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from kasparro.fields import DriftKind
 from kasparro.model import RunStatus
 
 
@@ -88,6 +89,23 @@ def _add_rejections(parser: argparse.ArgumentParser) -> None:
     _add_json(show)
 
 
+def _add_drift(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|accept|reject")
+    show = actions.add_parser("list", help="the newest first; open ones unless told otherwise")
+    show.add_argument("--source", action="append", default=[], metavar="SOURCE", help="only this source; repeatable")
+    show.add_argument("--kind", choices=[kind.value for kind in DriftKind], help="only this kind")
+    show.add_argument("--all", action="store_true", help="open and closed ones")
+    show.add_argument("--limit", type=_positive, default=50, metavar="N", help="at most so many (%(default)s)")
+    _add_json(show)
+    for name, what in (
+        ("accept", "take it for the new usual; a renamed field is read by its new name from now on"),
+        ("reject", "undo that; a rename is not proposed again"),
+    ):
+        decide = actions.add_parser(name, help=what, description=what)
+        decide.add_argument("drift", type=_positive, metavar="ID", help="its number in the list")
+        _add_json(decide)
+
+
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", required=True, metavar="SOURCE", help="the source's name")
     which = parser.add_mutually_exclusive_group()
@@ -163,6 +181,7 @@ COMMANDS = {
     "backfill": Command(help="ingest the past of listings, slice by slice", winds_up=True, add_arguments=_add_backfill),
     "runs": Command(help="what was run and how it went, and two runs compared", add_arguments=_add_runs),
     "rejections": Command(help="the records that gave no quote, and why", add_arguments=_add_rejections),
+    "drift": Command(help="how fields of sources changed, and what you say to it", add_arguments=_add_drift),
     "replay": Command(
         help="normalise rejected records, or all kept ones, again", winds_up=True, add_arguments=_add_replay
     ),

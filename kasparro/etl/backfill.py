@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from attrs import evolve, frozen
 
 from kasparro.etl import normalise
-from kasparro.etl.source import FieldMap, Source
+from kasparro.etl.field_map import FieldMap
+from kasparro.etl.source import Source
 from kasparro.model import BACKFILL_PREFIX, Listing, Normalised, Record
 
 # Where a record of the past finds the listing that was asked for.

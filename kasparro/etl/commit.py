@@ -11,14 +11,16 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kasparro import errors
 from kasparro.clock import Clock
 from kasparro.etl import identify
+from kasparro.etl.compare import Refusal
 from kasparro.etl.job import Job
+from kasparro.fields import FieldNotes, KnownFields, Rename
 from kasparro.model import Checkpoint, Normalised, Page
-from kasparro.store import batches, checkpoints, leases, listings, runs, totals
+from kasparro.store import batches, checkpoints, drifts, leases, listings, runs, totals
 from kasparro.store.db import Connection, Database
 from kasparro.tallies import Counts
 
@@ -36,11 +38,13 @@ _MAX_WAIT_SECONDS = 2.0
 
 @frozen(kw_only=True)
 class Batch:
-    """Records of one page, normalised, that commit together."""
+    """Records of one page, normalised, that commit together; `notes` are what was found out about the page's fields."""
 
     page: Page
     items: Sequence[Normalised]
     ends_page: bool
+    notes: FieldNotes | None = None
+    refusal: Refusal | None = None
 
 
 def origin_of(job: Job, page: Page) -> batches.Origin:
@@ -71,11 +75,31 @@ class Committer:
 
         return self.retried(find, pause=job.pause)
 
+    def find_known_fields(self, job: Job, baseline: str) -> KnownFields:
+        """What is known of the fields of one input of a source; see compare.baseline_of."""
+
+        def find() -> KnownFields:
+            with self._database.connection() as conn:
+                return drifts.find_known(conn, job.source.name, baseline)
+
+        return self.retried(find, pause=job.pause)
+
+    def rename_fields(self, job: Job) -> None:
+        """Let the run read its source with the renames in force."""
+
+        def find() -> list[Rename]:
+            with self._database.connection() as conn:
+                return drifts.list_renames(conn, job.source.name)
+
+        job.source = job.source.renamed(self.retried(find, pause=job.pause))
+
     def load(self, job: Job, batch: Batch, reached: Checkpoint | None) -> None:
         """Commit one batch: records, counters and, where reading got to a point to resume from, the checkpoint."""
         origin = origin_of(job, batch.page)
 
         def write(conn: Connection) -> Counts:
+            if batch.notes is not None:
+                drifts.write(conn, job.source.name, job.run.id, batch.notes)
             return batches.load(conn, origin, around_raw=lambda moment: job.at("raw", moment, conn=conn))
 
         before = job.seconds["load"]
@@ -90,7 +114,15 @@ class Committer:
         """Keep the rejected records of a batch that is not loaded, and why they were; the slice stays where it is."""
         origin = origin_of(job, batch.page)
         rejected = [item for item in batch.items if item.rejection is not None]
-        self.commit(job, rejected, lambda conn: batches.load_rejected(conn, origin))
+
+        def write(conn: Connection) -> Counts:
+            if batch.notes is not None:
+                # What such records look like is not what is usual.
+                notes = evolve(batch.notes, learned={}, resolved=())
+                drifts.write(conn, job.source.name, job.run.id, notes)
+            return batches.load_rejected(conn, origin)
+
+        self.commit(job, rejected, write)
         job.note_batch(batch.page.slice, 0)
 
     def commit(

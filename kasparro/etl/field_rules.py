@@ -8,7 +8,8 @@ from decimal import Decimal, InvalidOperation
 from itertools import permutations
 from zoneinfo import ZoneInfo
 
-from kasparro.etl.source import CURRENCY, FIELD_TYPES, FieldMap, Kind, Source
+from kasparro.etl.field_map import FieldMap
+from kasparro.etl.source import CURRENCY, FIELD_TYPES, Kind, Source
 
 EPOCHS = ("epoch_seconds", "epoch_milliseconds")
 REQUIRED_FIELDS = ("external_id", "symbol", "name", "observed_at", "price_usd")

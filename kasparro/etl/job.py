@@ -9,7 +9,9 @@ from attrs import frozen
 
 from kasparro import errors, log
 from kasparro.clock import Clock
+from kasparro.etl import profile
 from kasparro.etl.faults import Faults, Place
+from kasparro.etl.profile import Profile
 from kasparro.etl.seen import Seen
 from kasparro.etl.source import Source
 from kasparro.model import Lease, Run
@@ -56,6 +58,7 @@ class Job:
         self.answers = 0
         self.accept_rejections = accept_rejections
         self.seen = Seen()
+        self.profile: Profile | None = None
         self._faults = faults
         self._clock = clock
         self._stop = stop
@@ -115,6 +118,10 @@ class Job:
             self._clock.wait(self._stop, min(left, _LOOK_SECONDS))
             self.check()
         self.check()
+
+    def note_profile(self, seen: Profile) -> None:
+        """A page's fields were looked at; the run's record tells of them."""
+        self.profile = seen if self.profile is None else profile.merge(self.profile, seen)
 
     def add_traffic(self, traffic: Traffic) -> None:
         """Count what was asked of the upstream; it is written with the next batch."""

@@ -15,11 +15,13 @@ from typing import Any
 from attrs import evolve
 
 from kasparro.etl import identify, number_text, time_text, values
-from kasparro.etl.source import CURRENCY, FieldMap, Kind, Source
+from kasparro.etl.field_map import FieldMap
+from kasparro.etl.source import CURRENCY, Kind, Source
 from kasparro.etl.values import BadValueError
 from kasparro.model import Normalised, Quote, Record, Rejection
 
 Normaliser = Callable[[Record, Mapping[str, str]], Normalised]
+Compiler = Callable[[Source], Normaliser]
 Getter = Callable[[Mapping[str, Any]], Any]
 
 # Quote fields that may be negative.
@@ -146,10 +148,10 @@ def _compile_currency(source: Source) -> Callable[..., str]:
 
 
 def _template(source: Source, name: str, template: str) -> Callable[..., Any]:
-    """Fill in any `{path}` as it stands in the record; in texts `{symbol}` and `{name}` as normalised."""
+    """Fill in any `{path|path}` as the record has it; in texts `{symbol}` and `{name}` as normalised."""
     parts: list[tuple[str, str, Getter]] = []
     for literal, key, _, _ in string.Formatter().parse(template):
-        parts.append((literal, key or "", _getter(source, FieldMap(paths=(key or "",), type="text"))))
+        parts.append((literal, key or "", _getter(source, FieldMap(paths=tuple((key or "").split("|")), type="text"))))
     limit = values.MAX_TEXT_CHARACTERS["external_id"]
 
     def fill(fields: Mapping[str, Any], symbol: str, name_: str) -> str | None:

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 from kasparro import errors, log
 from kasparro.clock import Clock
-from kasparro.etl import ahead, ask, checkpoint, fetch, normalise, tenure
+from kasparro.etl import ahead, ask, checkpoint, compare, fetch, normalise, tenure
 from kasparro.etl.commit import Batch, Committer
 from kasparro.etl.faults import Faults, NoFaults
 from kasparro.etl.job import Job, Progress
@@ -50,14 +50,14 @@ class Task:
     """What a run is to do, where that is not to read what the source has now.
 
     `slice` names the run's part of the source. A run `beside_live` holds a lease of that slice alone, any other the
-    source's own. `open_reader` reads, and `normaliser` normalises, instead of the source's own; `work` is done instead
-    of reading. With `accept_rejections` no share of rejected records is too large.
+    source's own. `open_reader` reads, and what `compiler` makes normalises, instead of the source's own; `work` is done
+    instead of reading. With `accept_rejections` neither too many rejections nor a drift keep a batch from being loaded.
     """
 
     slice: str = LIVE
     beside_live: bool = False
     open_reader: OpenReader | None = None
-    normaliser: normalise.Normaliser | None = None
+    compiler: normalise.Compiler = normalise.compile_source
     work: Callable[[Job], None] | None = None
     accept_rejections: bool = False
 
@@ -156,6 +156,7 @@ class Pipeline:
     def _attempt(self, job: Job, task: Task) -> runs.Ending:
         """Do the work and say how it ended."""
         try:
+            self.committer.rename_fields(job)
             if task.work is not None:
                 task.work(job)
             else:
@@ -174,7 +175,7 @@ class Pipeline:
             return _ending(job, RunStatus.FAILED, bug)
         if not job.slice_errors:
             return _ending(job, RunStatus.SUCCEEDED)
-        worst = [ex for ex in job.slice_errors if ex.code == TOO_MANY_REJECTIONS]
+        worst = [ex for ex in job.slice_errors if ex.code in (TOO_MANY_REJECTIONS, compare.SCHEMA_DRIFT)]
         first, more = (worst or job.slice_errors)[0], len(job.slice_errors) - 1
         error = errors.SliceError(first.message + (f" (and {more} more)" if more else ""), code=first.code)
         failed = worst or len(job.slice_errors) == job.slices
@@ -183,29 +184,32 @@ class Pipeline:
     def _ingest(self, job: Job, task: Task) -> None:
         purse = Purse(self._database, self.committer, job)
         reader = (task.open_reader or self._open_reader)(job.source, ask.asker(self._http, job, purse))
-        normaliser = task.normaliser or normalise.compile_source(job.source)
         for slice_name in reader.slices():
             job.slices += 1
             try:
-                self._ingest_slice(job, reader, normaliser, slice_name)
+                self._ingest_slice(job, reader, task.compiler, slice_name)
             except errors.SliceError as ex:
                 logger.error("slice failed", extra={"slice": slice_name, "code": ex.code, "error": ex.message})
                 job.slice_errors.append(ex)
         self.committer.match(job)
 
-    def _ingest_slice(self, job: Job, reader: Reader, normaliser: normalise.Normaliser, slice_name: str) -> None:
+    def _ingest_slice(self, job: Job, reader: Reader, compiler: normalise.Compiler, slice_name: str) -> None:
         start = self.committer.find_checkpoint(job, slice_name)
         newest, in_order = checkpoint.pending(start), job.source.order is Order.SORTED
-        batches_to_come = self._prepare(job, reader, normaliser, start)
+        watch = compare.Watch(job, slice_name, compiler, lambda name: self.committer.find_known_fields(job, name))
+        batches_to_come = self._prepare(job, reader, watch, start)
         for batch in ahead.ahead(batches_to_come, check=job.check, name=f"read-{job.source.name}"):
             newest = checkpoint.newest(batch.items, newest, started_at=job.run.started_at)
             reached = checkpoint.reached(batch.page, newest, in_order=in_order) if batch.ends_page else None
             self._judge(job, batch)
-            if batch.items or (reached is not None and not checkpoint.same_place(reached, start)):
+            if batch.items or batch.notes or (reached is not None and not checkpoint.same_place(reached, start)):
                 self.committer.load(job, batch, reached)
 
     def _judge(self, job: Job, batch: Batch) -> None:
-        """Load no batch that is mostly rejected: save its rejections, and end its slice where it stands."""
+        """Load no batch that drifted too far or is mostly rejected: keep its rejections, end its slice where it is."""
+        if batch.refusal is not None:
+            self.committer.quarantine(job, evolve(batch, items=compare.refused(batch.items, batch.refusal)))
+            raise errors.SliceError(batch.refusal.message, code=compare.SCHEMA_DRIFT)
         total = len(batch.items)
         if job.accept_rejections or total < _JUDGED_RECORDS:
             return
@@ -223,10 +227,8 @@ class Pipeline:
             code=TOO_MANY_REJECTIONS,
         )
 
-    def _prepare(
-        self, job: Job, reader: Reader, normaliser: normalise.Normaliser, start: Checkpoint
-    ) -> Iterator[Batch]:
-        """Read and normalise, batch by batch. A page without records is one empty batch: it may end its slice."""
+    def _prepare(self, job: Job, reader: Reader, watch: compare.Watch, start: Checkpoint) -> Iterator[Batch]:
+        """Read, compare, normalise, batch by batch. A page without records is one empty batch: it may end its slice."""
         pages = reader.read(start.slice, start)
         size = self._settings.batch_records
         while True:
@@ -240,11 +242,15 @@ class Pipeline:
                 if job.at("read", page=job.pages) and records:
                     records = [normalise.spoil(records[0]), *records[1:]]
             job.add_traffic(Traffic(bytes_read=page.bytes_read))
+            with job.stage("compare"):
+                notes = watch.look(page)
             for begin in range(0, max(len(records), 1), size):
                 with job.stage("normalise"):
                     job.at("normalise", page=job.pages)
-                    items = [normaliser(record, page.constants) for record in records[begin : begin + size]]
-                yield Batch(page=page, items=items, ends_page=begin + size >= len(records))
+                    items = [watch.normalise(record, page.constants) for record in records[begin : begin + size]]
+                ends_page = begin + size >= len(records)
+                yield Batch(page=page, items=items, ends_page=ends_page, notes=notes, refusal=watch.refusal)
+                notes = None
 
 
 def _ending(job: Job, status: RunStatus, error: errors.KasparroError | None = None) -> runs.Ending:

@@ -6,14 +6,17 @@ files there are and what the environment changes about them.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from attrs import asdict, field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from kasparro.etl import retry
 from kasparro.etl import schedule as schedules
 from kasparro.etl.bucket import Limit
+from kasparro.etl.field_map import FieldMap
+from kasparro.etl.policies import DriftPolicies
+from kasparro.fields import Rename
 
 # Every quote field that a map may fill, and how its value is read unless the map says otherwise.
 FIELD_TYPES = {
@@ -46,31 +49,6 @@ class Duplicates(StrEnum):
 
     REJECT = "reject"
     LAST = "last"
-
-
-@frozen(kw_only=True)
-class FieldMap:
-    """Where one quote field comes from: the first of `paths` with a value, else a constant `value`; or a `template`.
-
-    A path is dotted (`quotes.USD.price`). `scale` multiplies numbers; words in `null` (case ignored) and, with
-    `zero_is_null`, zeros count as absent. With a `decimal` sign numbers may be written for people (numbers.written).
-    Times are ISO 8601 or, with `formats` (those of strptime), written so; without a zone of their own they are in
-    `timezone`, else UTC; `fold` says which of the two hours is meant when clocks are set back. Words in `accept` mean
-    US dollars.
-    """
-
-    paths: tuple[str, ...] = ()
-    value: str | None = None
-    template: str | None = None
-    type: str = ""
-    scale: str | None = None
-    null: tuple[str, ...] = ()
-    zero_is_null: bool = False
-    decimal: str = ""
-    formats: tuple[str, ...] = ()
-    timezone: str = ""
-    fold: str = ""
-    accept: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -262,6 +240,7 @@ class Source:
     limits: Limits = Limits()
     max_rejected_share: float | None = None
     min_records: int | None = None
+    drift: DriftPolicies = field(factory=DriftPolicies)
     fields: Mapping[str, FieldMap]
 
     @property
@@ -291,8 +270,20 @@ class Source:
         """The name of the budget that its requests are paid from."""
         return self.limits.bucket or self.name
 
+    def renamed(self, renames: Iterable[Rename]) -> "Source":
+        """The source with these renames in force."""
+        source = self
+        for rename in renames:
+            past = source.backfill and evolve(source.backfill, fields=_renamed(source.backfill.fields, rename))
+            source = evolve(source, fields=_renamed(source.fields, rename), backfill=past)
+        return source
+
     @property
     def fingerprint(self) -> str:
         """Sixteen hex digits that change when anything about the source changes; holds no secret."""
         text = json.dumps(asdict(self), sort_keys=True, default=sorted)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _renamed(fields: Mapping[str, FieldMap], rename: Rename) -> dict[str, FieldMap]:
+    return {name: spec.renamed(rename) for name, spec in fields.items()}

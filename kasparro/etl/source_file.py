@@ -14,7 +14,9 @@ from cattrs.gen import make_dict_structure_fn
 from kasparro import errors
 from kasparro.etl import schedule as schedules
 from kasparro.etl import source_rules
-from kasparro.etl.source import CURRENCY, FIELD_TYPES, Duplicates, FieldMap, Kind, Order, Source
+from kasparro.etl.field_map import FieldMap
+from kasparro.etl.policies import Policy
+from kasparro.etl.source import CURRENCY, FIELD_TYPES, Duplicates, Kind, Order, Source
 
 
 def load(path: Path) -> Source:
@@ -129,7 +131,7 @@ def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
     for kind in (str, int, float, bool):
         converter.register_structure_hook(kind, _strict(kind))
-    for words in (Kind, Order, Duplicates):
+    for words in (Kind, Order, Duplicates, Policy):
         converter.register_structure_hook(words, _one_of(words))
     for several in (tuple[str, ...], frozenset[str]):
         converter.register_structure_hook_func(_is(several), _structure_words)

@@ -208,6 +208,8 @@ class Tenure:
                 leases.fence(conn, job.lease)
                 runs.count_up(conn, job.run.id, Counts(), traffic, batches=0)
                 totals.count_up(conn, job.source.name, Counts(), traffic)
+                if job.profile is not None:
+                    runs.note_fields(conn, job.run.id, job.profile.as_json(), fingerprint=job.profile.fingerprint)
             counts, traffic = runs.get_tallies(conn, job.run.id)
             if ending.status is RunStatus.SUCCEEDED and counts.rejected > counts.rejected_expected:
                 why = rejections.describe(conn, job.source.name, job.run.id)

@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from kasparro.etl import values
-from kasparro.etl.source import FieldMap
+from kasparro.etl.field_map import FieldMap
 from kasparro.etl.values import BadValueError
 
 

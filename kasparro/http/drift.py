@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import falcon
 
-from kasparro import model
+from kasparro import fields, model
 from kasparro.http import paging, params
 from kasparro.http.resource import Resource
 from kasparro.store import drift_records
@@ -19,7 +19,7 @@ class Drifts(Resource):
         self._parsers: dict[str, params.Parser] = {
             "limit": params.LIMIT,
             "source": params.sources(sources),
-            "kind": params.choice(*(kind.value for kind in model.DriftKind)),
+            "kind": params.choice(*(kind.value for kind in fields.DriftKind)),
             "cursor": params.text,
         }
 

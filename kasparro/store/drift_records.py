@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from attrs import frozen
 from psycopg import sql
 
+from kasparro import errors
 from kasparro.store import db, timestamps
 
 # The fields of a drift in their order. Needs a row `d` of drifts in scope.
@@ -79,3 +80,19 @@ def page(conn: db.Connection, chosen: Filter, *, limit: int, before_id: int | No
     }
     rows, found, last_id = db.one(conn.execute(query, params))
     return DriftPage(rows=rows, next_id=last_id if found > limit else None)
+
+
+def get(conn: db.Connection, drift_id: int) -> str:
+    """One drift as the text of a JSON object. Raises NotFoundError."""
+    query = sql.SQL(
+        """
+        select row_to_json(r)::text
+        from drifts d
+        cross join lateral (select {columns}) r
+        where d.id = %(id)s
+        """
+    ).format(columns=COLUMNS)
+    row = conn.execute(query, {"id": drift_id}).fetchone()
+    if row is None:
+        raise errors.NotFoundError(f"there is no drift {drift_id}")
+    return str(row[0])

@@ -114,6 +114,18 @@ def count_up(conn: Connection, run_id: int, counts: Counts, traffic: Traffic, *,
     )
 
 
+def note_fields(conn: Connection, run_id: int, profile: Mapping[str, Any], *, fingerprint: str) -> None:
+    """Keep what a run saw of its source's fields."""
+    conn.execute(
+        """
+        update runs
+        set profile = %(profile)s, schema_fingerprint = %(fingerprint)s
+        where id = %(run_id)s
+        """,
+        {"run_id": run_id, "profile": Jsonb(profile), "fingerprint": fingerprint},
+    )
+
+
 @frozen(kw_only=True)
 class Ending:
     """How a run ended. `stage_seconds` maps stages to time spent; after `retry_seconds` a deferred run is due again."""

@@ -33,7 +33,7 @@ def test_run_record_tells_what_happened_when_it_ended(etl):
     expected = ("succeeded", "cli", source().fingerprint, 1, 2, None, None, "me")
     assert etl.run_row(result.run_id, *names) == expected
     (stages, after) = etl.run_row(result.run_id, "stage_seconds", "checkpoint_after")
-    assert set(stages) == {"read", "normalise", "load", "match"}
+    assert set(stages) == {"read", "compare", "normalise", "load", "match"}
     assert after == {"slices": 1, "latest": {"": {"position": {}, "watermark": "2026-01-02T12:00:00Z"}}}
 
 
@@ -166,7 +166,7 @@ def test_lines_carry_run_source_and_stage_when_a_run_logs(etl):
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     stages = {line["message"]: line.get("stage") for line in lines}
     assert stages == {"run started": None, "reading": "read", "batch committed": "load", "run ended": None}
-    assert set(lines[-1]["stage_seconds"]) == {"read", "normalise", "load", "match"}
+    assert set(lines[-1]["stage_seconds"]) == {"read", "compare", "normalise", "load", "match"}
     assert (lines[-1]["read"], lines[-1]["requests"], lines[-1]["seconds"] >= 0) == (1, 0, True)
     assert {(line["run_id"], line["source"]) for line in lines} == {(result.run_id, "coinpaprika")}
 

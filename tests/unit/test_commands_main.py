@@ -13,8 +13,8 @@ from kasparro.commands import arguments
 from kasparro.config import VARIABLES
 
 COMMANDS = [
-    "serve", "run", "status", "sources", "migrate", "healthcheck", "backfill", "runs", "rejections", "replay",
-    "prune", "faults", "demo", "upstream",
+    "serve", "run", "status", "sources", "migrate", "healthcheck", "backfill", "runs", "rejections", "drift",
+    "replay", "prune", "faults", "demo", "upstream",
 ]  # fmt: skip
 
 

@@ -3,9 +3,10 @@
 import string
 from collections.abc import Iterable, Mapping
 
+from kasparro.etl.field_map import FieldMap
 from kasparro.etl.readers import csv_layout
 from kasparro.etl.readers.csv_layout import Layout, LayoutError
-from kasparro.etl.source import CURRENCY, FieldMap
+from kasparro.etl.source import CURRENCY
 
 # Fields without which there is no quote.
 _REQUIRED = ("external_id", "symbol", "name", CURRENCY, "observed_at", "price_usd")

@@ -1,0 +1,260 @@
+"""Stage: the fields of a page against what they usually are, before anything of it is normalised.
+
+What differs is told once a run, and the source's policy says what becomes of it: a certain rename is read by its new
+name from this page on, and what would only give rejections, or wrong quotes, is not loaded. Nothing is written here:
+the notes go with the page's first batch.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import evolve, frozen
+
+from kasparro.etl import drift, profile, usual
+from kasparro.etl.drift import Difference
+from kasparro.etl.field_map import FieldMap
+from kasparro.etl.field_rules import REQUIRED_FIELDS
+from kasparro.etl.job import Job
+from kasparro.etl.normalise import Compiler
+from kasparro.etl.policies import Policy
+from kasparro.etl.profile import Profile
+from kasparro.etl.source import Kind, Source
+from kasparro.etl.usual import Usual
+from kasparro.fields import Drift, DriftAction, DriftKind, FieldNotes, KnownFields, Rename
+from kasparro.model import BACKFILL_PREFIX, LIVE, Normalised, Page, Rejection
+
+logger = logging.getLogger(__name__)
+
+# What a run fails of, and a record is rejected for, when a drift keeps it from being loaded.
+SCHEMA_DRIFT = "schema_drift"
+_ACTIONS = {
+    Policy.WARN: DriftAction.WARNED,
+    Policy.QUARANTINE: DriftAction.QUARANTINED,
+    Policy.FAIL: DriftAction.FAILED,
+}
+
+
+@frozen(kw_only=True)
+class Refusal:
+    """Why a page is not loaded, the quote field that it is about, and whether its records are kept as rejections."""
+
+    message: str
+    field: str
+    keep: bool
+
+
+def baseline_of(source: Source, slice_name: str) -> str:
+    """Whose fields a slice's are compared with: files have columns of their own, an API is one thing, its past another.
+
+    What a file looks like says nothing about the next one: archives of many origins may lie in one folder.
+    """
+    if slice_name.startswith(BACKFILL_PREFIX):
+        return BACKFILL_PREFIX
+    return slice_name if source.kind is Kind.CSV_FILES else LIVE
+
+
+def refused(items: Sequence[Normalised], refusal: Refusal) -> list[Normalised]:
+    """The records of a page that is not loaded, as rejections; none where they are not kept."""
+    if not refusal.keep:
+        return []
+    why = Rejection(stage="compare", code=SCHEMA_DRIFT, field=refusal.field, message=refusal.message)
+    return [
+        item
+        if item.rejection is not None and item.rejection.stage == "read"
+        else evolve(item, quote=None, rejection=why)
+        for item in items
+    ]
+
+
+class Watch:
+    """Looks at the pages of one slice while they are read. `normalise` and `refusal` are those of the last page."""
+
+    def __init__(self, job: Job, slice_name: str, compiler: Compiler, find_known: Callable[[str], KnownFields]) -> None:
+        self.normalise = compiler(job.source)
+        self.refusal: Refusal | None = None
+        self._job = job
+        self._slice = slice_name
+        self._compile = compiler
+        self._find_known = find_known
+        self._source = job.source
+        self._known: KnownFields | None = None
+        self._baseline: dict[str, Usual] = {}
+        self._seen = Profile(fields={})
+        self._told: dict[tuple[str, DriftKind], Drift] = {}
+
+    def look(self, page: Page) -> FieldNotes | None:
+        """What there is to write about the fields of a page; None for an input of which nothing was read."""
+        if not page.records and not (page.last and self._seen.records):
+            return None
+        known = self._known = self._known or self._begin()
+        seen = profile.look(page.records, nested=self._source.kind is Kind.JSON_API)
+        self._seen = profile.merge(self._seen, seen)
+        self._job.note_profile(seen)
+        rules = self._rules(known)
+        found = drift.differences(self._baseline, seen, rules, page=self._seen.pages - 1)
+        if page.last:
+            found += drift.differences(self._baseline, self._seen, rules)
+        told = self._tell(found, known)
+        notes = FieldNotes(slice=self._slice, baseline=baseline_of(self._source, self._slice), found=told)
+        if self.refusal is not None or not page.last:
+            return notes if told else None
+        notes = evolve(notes, resolved=self._resolved(known), learned=self._learned(known))
+        return notes if notes.found or notes.resolved or notes.learned else None
+
+    def _begin(self) -> KnownFields:
+        known = self._find_known(baseline_of(self._source, self._slice))
+        self._baseline = {path: usual.parse(kept) for path, kept in known.baseline.items()}
+        self._put_in_force(known.renames)
+        return known
+
+    def _put_in_force(self, renames: Sequence[Rename]) -> None:
+        renamed = self._source.renamed(renames)
+        if renamed != self._source:
+            self._source = renamed
+            self.normalise = self._compile(renamed)
+
+    def _rules(self, known: KnownFields) -> drift.Rules:
+        reads = [paths for spec in self._maps.values() for paths in spec.reads]
+        return drift.Rules(
+            optional=self._source.drift.optional,
+            alternatives={
+                path: [
+                    other
+                    for other in paths
+                    # What a rename put there is a difference as long as nobody accepted it.
+                    if other != path and Rename(path=path, renamed_to=other) not in known.renames
+                ]
+                for paths in reads
+                for path in paths
+            },
+            mapped=[path for paths in reads for path in paths],
+            renamed=known.renames,
+            excluded=known.rejected,
+        )
+
+    def _tell(self, found: Sequence[Difference], known: KnownFields) -> tuple[Drift, ...]:
+        """The drifts that this run has not told of yet, logged; one that was open before is no news."""
+        news = []
+        for each in self._by_policy(found):
+            if (each.path, each.kind) in self._told:
+                continue
+            drifted = self._judge(each, known)
+            self._told[each.path, each.kind] = drifted
+            news.append(drifted)
+            before = (one for one in known.open if (one.path, one.kind) == (each.path, each.kind))
+            is_old = any(one.renamed_to == each.renamed_to for one in before)
+            fields = {
+                "slice": self._slice,
+                "drift": drifted.kind.value,
+                "path": drifted.path,
+                "renamed_to": drifted.renamed_to,
+                "action": drifted.action.value,
+                "confidence": drifted.confidence,
+                "fields": drifted.details["fields"],
+            }
+            logger.log(logging.INFO if is_old else logging.WARNING, "field drifted", extra=fields)
+        self._put_in_force([_rename(each) for each in news if each.action is DriftAction.MAPPED])
+        return tuple(news)
+
+    def _by_policy(self, found: Sequence[Difference]) -> Iterator[Difference]:
+        """The differences that somebody wants to know of; a rename that nobody does is two other things."""
+        policies = self._source.drift
+        for each in found:
+            parts = [each]
+            if each.kind is DriftKind.RENAMED and policies.renamed is Policy.IGNORE:
+                parts = [
+                    Difference(path=each.path, kind=DriftKind.MISSING, before=each.before),
+                    Difference(path=str(each.renamed_to), kind=DriftKind.ADDED, after=each.after),
+                ]
+            for part in parts:
+                if policies.of(part.kind, required=self._is_required(part.path)) is not Policy.IGNORE:
+                    yield part
+
+    def _judge(self, each: Difference, known: KnownFields) -> Drift:
+        """What is done about a difference. Only a field that quotes are made of can keep its page from being loaded."""
+        names = self._names(each.path)
+        policy = self._source.drift.of(each.kind, required=self._is_required(each.path))
+        action = DriftAction.WARNED
+        if each.kind is DriftKind.RENAMED and policy is Policy.MAP:
+            in_force = Rename(path=each.path, renamed_to=str(each.renamed_to)) in known.renames
+            action = DriftAction.MAPPED if each.certain or in_force else DriftAction.PROPOSED
+        if not names:
+            # There is nothing to map, and nothing to lose.
+            action, policy = DriftAction.WARNED, Policy.WARN
+        if each.kind is DriftKind.RENAMED and action is not DriftAction.MAPPED:
+            # Under its old name the field is missing.
+            missing = self._source.drift.of(DriftKind.MISSING, required=self._is_required(each.path))
+            policy = max(policy, missing, key=lambda one: one.severity)
+        if names and policy in (Policy.QUARANTINE, Policy.FAIL) and not self._job.accept_rejections:
+            action = _ACTIONS[policy]
+            self.refusal = self.refusal or _refusal(each, policy, self._slice, names[0])
+        return Drift(
+            path=each.path,
+            kind=each.kind,
+            renamed_to=each.renamed_to,
+            action=action,
+            confidence=each.confidence,
+            details=_details(each, names, self._source, self._slice),
+        )
+
+    def _resolved(self, known: KnownFields) -> tuple[int, ...]:
+        """The open drifts of this input that are over."""
+        here = baseline_of(self._source, self._slice)
+        return tuple(
+            one.id
+            for one in known.open
+            if baseline_of(self._source, one.slice) == here
+            and (one.path, one.kind) not in self._told
+            and drift.is_over(one.kind, one.path, self._baseline, self._seen)
+        )
+
+    def _learned(self, known: KnownFields) -> dict[str, dict[str, Any]]:
+        paths = {path for one in self._told.values() for path in (one.path, one.renamed_to) if path is not None}
+        paths |= {path for one in known.open for path in (one.path, one.renamed_to) if path is not None}
+        return {path: each.as_json() for path, each in drift.learn(self._baseline, self._seen, paths).items()}
+
+    def _names(self, path: str) -> list[str]:
+        """The quote fields that read a path."""
+        return [name for name, spec in self._maps.items() if any(path in paths for paths in spec.reads)]
+
+    @property
+    def _maps(self) -> Mapping[str, FieldMap]:
+        """The field maps of what is read: the past of a source has its own."""
+        if self._source.backfill is not None and self._slice.startswith(BACKFILL_PREFIX):
+            return self._source.backfill.fields
+        return self._source.fields
+
+    def _is_required(self, path: str) -> bool:
+        return any(name in REQUIRED_FIELDS for name in self._names(path))
+
+
+def _rename(each: Drift) -> Rename:
+    return Rename(path=each.path, renamed_to=str(each.renamed_to))
+
+
+def _details(each: Difference, names: list[str], source: Source, slice_name: str) -> dict[str, Any]:
+    return {
+        "fields": names,
+        "before": each.before.as_json() if each.before else None,
+        "after": each.after.as_json() if each.after else None,
+        "margin": each.margin,
+        "baselines": [baseline_of(source, slice_name)],
+    }
+
+
+def _refusal(each: Difference, policy: Policy, slice_name: str, name: str) -> Refusal:
+    where = f"{slice_name}: " if slice_name else ""
+    what = {
+        DriftKind.MISSING: "is gone",
+        DriftKind.RENAMED: f"is gone; it may be {each.renamed_to!r} now (confidence {each.confidence:.2f})",
+        DriftKind.TYPE_CHANGED: "has another type than before",
+        DriftKind.NULL_JUMP: "is null far more often than before",
+        DriftKind.ADDED: "was not there before",
+    }[each.kind]
+    return Refusal(
+        message=f"{where}the field {each.path!r}, read as {name}, {what}. Look at kasparro drift list: accept what is "
+        "right, or mend the field map",
+        field=name,
+        keep=policy is Policy.QUARANTINE,
+    )
