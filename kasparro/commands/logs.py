@@ -3,7 +3,9 @@
 import logging
 import re
 import sys
+import threading
 from collections.abc import Iterator
+from types import TracebackType
 from typing import TextIO
 from urllib.parse import unquote
 
@@ -17,10 +19,15 @@ _PASSWORDS = (re.compile(r"^[a-z]+://[^/@:]*:([^@]*)@"), re.compile(r"\bpassword
 
 
 def begin(config: Config, stream: TextIO) -> None:
-    """Send log lines to `stream`, without the configuration's secrets, and warn of settings that nobody reads."""
+    """Send log lines to `stream`, without the configuration's secrets, and warn of settings that nobody reads.
+
+    What nobody caught is a line as well, with its traceback in it.
+    """
     # Whoever reads the lines may go away (`kasparro serve | head`); that is no reason to print tracebacks.
     logging.raiseExceptions = False
     log.configure(secrets=secret_values(config), stream=stream)
+    sys.excepthook = _log_bug
+    threading.excepthook = _log_bug_of_thread
     for name in config.unknown:
         logger.warning("unknown setting, ignored", extra={"variable": name})
 
@@ -36,6 +43,21 @@ def silence(config: Config) -> None:
     warn(config)
     logging.getLogger().addHandler(logging.NullHandler())
     logging.getLogger().setLevel(logging.CRITICAL)
+
+
+def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    logger.critical("the process ends: this is a bug", exc_info=(kind, error, trace))
+
+
+def _log_bug_of_thread(found: threading.ExceptHookArgs) -> None:
+    if found.exc_value is None or isinstance(found.exc_value, SystemExit):
+        return
+    name = found.thread.name if found.thread is not None else None
+    trace = (found.exc_type, found.exc_value, found.exc_traceback)
+    logger.critical("a thread ended: this is a bug", extra={"thread_name": name}, exc_info=trace)
 
 
 def secret_values(config: Config) -> list[str]:

@@ -1,8 +1,12 @@
 """How commands print, how they stop, and what they keep out of the log."""
 
+import io
 import json
+import logging
 import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -98,3 +102,36 @@ def test_end_at_once_leaves_without_a_traceback() -> None:
     with pytest.raises(SystemExit) as ended:
         os.kill(os.getpid(), signal.SIGTERM)
     assert ended.value.code == 143
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What a command logs from here on; afterwards logging is as it was."""
+    root, own = logging.getLogger(), logging.getLogger("kasparro")
+    before = (list(root.handlers), root.level, own.level)
+    for module, name in ((logging, "raiseExceptions"), (sys, "excepthook"), (threading, "excepthook")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    stream = io.StringIO()
+    logs.begin(Config(upstream_keys={"X_API_KEY": Secret("key-of-an-upstream")}), stream)
+    yield stream
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+    own.setLevel(before[2])
+
+
+def test_bug_that_nobody_caught_is_one_line_without_secrets(logged: io.StringIO) -> None:
+    """In a thread or in the whole process: as JSON like all others, not as a bare traceback beside it."""
+
+    def fail() -> None:
+        raise ValueError("key-of-an-upstream")
+
+    thread = threading.Thread(target=fail, name="run-x")
+    thread.start()
+    thread.join()
+    try:
+        fail()
+    except ValueError as ex:
+        sys.excepthook(ValueError, ex, ex.__traceback__)
+    lines = [json.loads(line) for line in logged.getvalue().splitlines()]
+    assert [(line["level"], line.get("thread_name")) for line in lines] == [("CRITICAL", "run-x"), ("CRITICAL", None)]
+    assert all(line["exc_info"].endswith("ValueError: ***") for line in lines)
