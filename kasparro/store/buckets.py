@@ -14,11 +14,12 @@ from kasparro.store.db import Connection
 # row `g` of buckets, or nulls for one that nobody has used, and a row `w` with its `bucket`, `burst` and `per_second`.
 TOKENS = sql.SQL(
     """
-    least(
+    -- least() passes over a null, which says that nothing is limited.
+    case when w.burst is not null then least(
         w.burst,
         coalesce(g.tokens, w.burst)
             + coalesce(greatest(extract(epoch from clock_timestamp() - g.refilled_at), 0), 0) * w.per_second
-    )
+    ) end
     """
 )
 MONTH_USED = sql.SQL(

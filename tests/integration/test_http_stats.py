@@ -9,7 +9,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from kasparro import model
-from kasparro.store import checkpoints, totals
+from kasparro.store import buckets, checkpoints, totals
 
 STATUSES = [status.value for status in model.RunStatus]
 NOTHING = {"read": 0, "inserted": 0, "updated": 0, "unchanged": 0, "duplicate": 0, "rejected": 0}
@@ -113,6 +113,13 @@ def test_budget_is_what_is_left_now(api: fixtures.Api) -> None:
         assert budget["month_used"] == 7
     api.conn.execute("update buckets set refilled_at = now() - interval '1 hour', month = '2024-01-01'")
     assert by_source(api)["coinpaprika"]["budget"] == {"tokens": 20, "month_used": 0, "month_limit": 500}
+
+
+def test_budget_has_no_tokens_where_nothing_limits_the_rate(api: fixtures.Api) -> None:
+    """Not even where the limit was lifted after the bucket had been paid from."""
+    api.conn.execute("insert into buckets (name, tokens) values ('lifted', 0)")
+    (budget,) = buckets.list_budgets(api.conn, [fixtures.source("free", bucket="lifted")])
+    assert budget.tokens is None
 
 
 def test_totals_add_up_all_sources(api: fixtures.Api) -> None:

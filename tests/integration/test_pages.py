@@ -266,8 +266,9 @@ def test_dashboard_is_accessible(browser: Browser, service: Service, size: tuple
 
 def test_reader_tries_a_call_with_the_key(browser: Browser, service: Service) -> None:
     """The key of the dashboard counts here too; a call shows its answer."""
-    browser.open(f"{service.url}/docs#/Runs/get_stats", key=KEY)
+    browser.open(f"{service.url}/docs#/Runs/getStats", key=KEY)
     browser.wait(lambda: browser.text(".opblock.is-open .execute"), "the operation")
     browser.find(".opblock.is-open .execute").click()
     browser.wait_text(".opblock.is-open .live-responses-table .response .response-col_status", "200")
     assert "coinpaprika" in browser.text(".opblock.is-open .live-responses-table")
+    assert browser.console() == []

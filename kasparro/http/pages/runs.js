@@ -11,6 +11,8 @@ const NEWEST = 20;
 // Runs of one source that are kept: more are no longer told apart in a chart.
 const MOST = 600;
 const TABLE_ROWS = 50;
+// Milliseconds of nothing before the very first run: a chart must not begin with half a bar.
+const LEAD_MS = 30000;
 
 // source -> {runs: Map, cursor}: cursor leads to older ones, null where there are none.
 const known = new Map();
@@ -46,7 +48,7 @@ const oldest = (kept) => Math.min(...[...kept.runs.values()].map(startOf));
 
 // Also called when the window or the width changes.
 export function drawRuns() {
-  const range = [now() - windowMs(), now()];
+  const range = [Math.max(now() - windowMs(), firstKnown() - LEAD_MS), now()];
   const inside = new Map(sources.map((name) => [name, newestFirst(known.get(name)).filter((run) => endOf(run, range[1]) >= range[0])]));
   const all = [...inside.values()].flat();
   const any = [...known.values()].some((kept) => kept.runs.size);
@@ -58,12 +60,17 @@ export function drawRuns() {
   const lanes = sources.map((name) => ({ name, bars: inside.get(name).map((run) => bar(run, range[1])) }));
   laneChart(find("timeline"), { label: `Timeline of ${all.length} runs; the table below has the newest`, range, lanes });
   const drawn = sources.filter((name) => inside.get(name).some((run) => run.finished_at));
-  reconcile(find("charts"), drawn.flatMap((name) => [[name, "records"], [name, "duration"]]), {
-    key: ([name, what]) => `${name}/${what}`,
-    create: newChart,
-    update: (box, [name, what]) => drawChart(box, what, inside.get(name), range),
-  });
+  const charts = drawn.flatMap((name) => [[name, "records"], [name, "duration"]]);
+  reconcile(find("charts"), charts, { key: ([name, what]) => `${name}/${what}`, create: newChart, update: () => {} });
+  // Only once all are there is each as wide as it will be.
+  charts.forEach(([name, what], at) => drawChart(find("charts").children[at], what, inside.get(name), range));
   fillTable();
+}
+
+// When the first run ever was; nothing, where not all of them are known.
+function firstKnown() {
+  const all = [...known.values()];
+  return all.some((kept) => kept.cursor) ? 0 : Math.min(...all.filter((kept) => kept.runs.size).map(oldest));
 }
 
 const newestFirst = (kept) => [...(kept?.runs.values() ?? [])].sort((a, b) => b.run_id - a.run_id);
