@@ -116,9 +116,12 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="list|check|try")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|check|guess|try")
     _add_json(actions.add_parser("list", help="names, schedules and files"))
     _add_json(actions.add_parser("check", help="validate files and settings; fail above an upstream's budget"))
+    guess = actions.add_parser("guess", help="a source file for CSV files, made of what is in them")
+    guess.add_argument("file", nargs="+", type=Path, metavar="FILE", help="a CSV file; several share one map")
+    _add_json(guess)
     attempt = actions.add_parser("try", help="what a source file makes of CSV files, without a database")
     attempt.add_argument("map", type=Path, metavar="MAP", help="the source file (TOML)")
     attempt.add_argument("file", nargs="+", type=Path, metavar="FILE", help="a CSV file; its glob need not name it")
@@ -175,7 +178,9 @@ COMMANDS = {
     "serve": Command(help="answer the API and run due sources", winds_up=True, add_arguments=_add_serve),
     "run": Command(help="ingest sources once", winds_up=True, add_arguments=_add_run),
     "status": Command(help="show how every source fares", add_arguments=_add_json),
-    "sources": Command(help="list or check the sources, or try one on CSV files", add_arguments=_add_sources),
+    "sources": Command(
+        help="list or check the sources, guess one for CSV files, or try it", add_arguments=_add_sources
+    ),
     "migrate": Command(help="bring the database's schema up to date"),
     "healthcheck": Command(help="exit 0 when the service is ready (for Docker)", reads_sources=False),
     "backfill": Command(help="ingest the past of listings, slice by slice", winds_up=True, add_arguments=_add_backfill),

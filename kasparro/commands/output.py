@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,6 +36,13 @@ def show_table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, numb
 def show_json(value: object) -> None:
     """Print one JSON document: indented for people, on one line for programs."""
     print(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=_plain))
+
+
+@contextmanager
+def on_stderr() -> Iterator[None]:
+    """Print what is for a person beside a document that goes to stdout."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def moment(when: datetime | None) -> str | None:

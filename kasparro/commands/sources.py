@@ -1,6 +1,6 @@
 """`kasparro sources list | check`: what the TOML files and the environment come to, before anything runs.
 
-Needs neither database nor network. `try` is in a file of its own beside this one.
+Needs neither database nor network. `guess` and `try` are in files of their own beside this one.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from typing import Any
 
 from kasparro import errors
 from kasparro.app import App, load_sources
-from kasparro.commands import logs, output, sources_try
+from kasparro.commands import logs, output, sources_guess, sources_try
 from kasparro.commands.signals import Stop
 from kasparro.config import Config, Secret
 from kasparro.etl import audit as audits
@@ -18,7 +18,9 @@ from kasparro.etl import catalogue
 
 
 def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:  # noqa: ARG001 - as every command
-    """List, check or try; a check that finds a source above its budget returns 1. Raises ConfigError for mistakes."""
+    """Do one of them; a check that finds a source above its budget returns 1. Raises ConfigError for every mistake."""
+    if args.action == "guess":
+        return sources_guess.run(args)
     if args.action == "try":
         return sources_try.run(args)
     logs.silence(config)

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         raise errors.ConfigError([f"{args.map.name}: kind: only a csv_files source can be tried on files"])
     trials = {str(path): _try(source, path, args) for path in args.file}
     if args.json:
-        output.show_json({"source": source.name, "files": [_entry(name, each) for name, each in trials.items()]})
+        output.show_json({"source": source.name, "files": [entry(name, each) for name, each in trials.items()]})
     if any(each.error is not None for each in trials.values()):
         return FAILED
     return REJECTED if any(each.unexpected for each in trials.values()) else 0
@@ -96,7 +96,7 @@ def _shorten(text: str) -> str:
     return text if len(text) <= _PAYLOAD_CHARACTERS else f"{text[: _PAYLOAD_CHARACTERS - 1]}…"
 
 
-def _entry(name: str, found: trial.Trial) -> dict[str, Any]:
+def entry(name: str, found: trial.Trial) -> dict[str, Any]:
     return {
         "file": name,
         "read": found.read,

@@ -8,10 +8,15 @@ from decimal import Decimal, InvalidOperation
 from itertools import permutations
 from zoneinfo import ZoneInfo
 
+from attrs import astuple, evolve
+
+from kasparro.etl import values
 from kasparro.etl.field_map import FieldMap
 from kasparro.etl.source import CURRENCY, FIELD_TYPES, Kind, Source
 
-EPOCHS = ("epoch_seconds", "epoch_milliseconds")
+# What stands in a map for something that a person has to fill in: such a map is refused, whatever else is right in it.
+UNDECIDED = "?"
+EPOCHS = tuple(values.EPOCH_UNITS)
 REQUIRED_FIELDS = ("external_id", "symbol", "name", "observed_at", "price_usd")
 # What a time format may hold: a whole date, and a clock time of either kind. %Z is left out: strptime drops it.
 _DIRECTIVES = frozenset("YymdbBaAjHIMSfpz%")
@@ -38,6 +43,11 @@ def check_maps(table: str, fields: Mapping[str, FieldMap], *, dotted: bool) -> I
         where = f"{table}.{name}"
         if name not in FIELD_TYPES and name != CURRENCY:
             yield f"{where}: there is no quote field {name!r} ({', '.join(FIELD_TYPES)}; or {CURRENCY})"
+            continue
+        if any(
+            UNDECIDED in (value if isinstance(value, tuple) else (value,)) for value in astuple(evolve(spec, null=()))
+        ):
+            yield f'{where}: "{UNDECIDED}" stands for what is still to be filled in'
             continue
         if dotted and any(not part for path in spec.paths for part in path.split(".")):
             yield f"{where}.paths: a path is dotted names, got {spec.paths!r}"

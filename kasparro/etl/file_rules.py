@@ -23,7 +23,9 @@ def problems(files: Files) -> Iterator[str]:
         yield f"files.comment: must not begin or end with white space, got {files.comment!r}"
     if not 0 <= files.skip_lines <= _MAX_SKIP_LINES:
         yield f"files.skip_lines: must be from 0 to {_MAX_SKIP_LINES}, got {files.skip_lines!r}"
-    if files.decimal not in ("", ".", ","):
+    if files.decimal == "?":
+        yield 'files.decimal: "?" stands for what is still to be filled in'
+    elif files.decimal not in ("", ".", ","):
         yield f'files.decimal: must be "." or ",", got {files.decimal!r}'
     if any(not name.strip() for name in files.columns) or len(set(files.columns)) < len(files.columns):
         yield "files.columns: must be names, each once"

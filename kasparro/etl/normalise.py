@@ -6,7 +6,6 @@ A source's field map is compiled once into plain functions, because this runs fo
 import hashlib
 import string
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from operator import methodcaller
@@ -202,10 +201,8 @@ def _converter(source: Source, name: str, spec: FieldMap) -> Callable[[Any], Any
     """What makes a value of this field of what was found."""
     if spec.type == "time":
         return time_text.converter(spec)
-    if spec.type == "epoch_seconds":
-        return partial(values.epoch, unit=timedelta(seconds=1))
-    if spec.type == "epoch_milliseconds":
-        return partial(values.epoch, unit=timedelta(milliseconds=1))
+    if spec.type in values.EPOCH_UNITS:
+        return partial(values.epoch, unit=values.EPOCH_UNITS[spec.type])
     scale = Decimal(spec.scale) if spec.scale is not None else None
     convert: Callable[[Any], Any]
     if spec.type == "integer":

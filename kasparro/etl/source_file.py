@@ -22,23 +22,32 @@ from kasparro.etl.source import CURRENCY, FIELD_TYPES, Duplicates, Kind, Order, 
 def load(path: Path) -> Source:
     """Read one source file. Raises ConfigError with one line for every mistake, each naming file and key."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as ex:
         raise errors.ConfigError([f"{path.name}: cannot be read: {ex.strerror}"]) from ex
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as ex:
+    except UnicodeDecodeError as ex:
         raise errors.ConfigError([f"{path.name}: not valid TOML: {ex}"]) from ex
+    return parse(text, name=path.name, folder=path.parent)
+
+
+def parse(text: str, *, name: str, folder: Path) -> Source:
+    """The source that a file called `name` in `folder` would be with this text. Raises ConfigError as `load` does."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as ex:
+        raise errors.ConfigError([f"{name}: not valid TOML: {ex}"]) from ex
     try:
         source: Source = _converter.structure(document, Source)
     except cattrs.BaseValidationError as ex:
-        raise errors.ConfigError([f"{path.name}: {line}" for line in _explain(ex)]) from ex
+        raise errors.ConfigError([f"{name}: {line}" for line in _explain(ex)]) from ex
     problems = list(source_rules.problems(source))
     if problems:
-        raise errors.ConfigError([f"{path.name}: {line}" for line in problems])
+        raise errors.ConfigError([f"{name}: {line}" for line in problems])
     source = evolve(source, fields=_with_types(_all_fields(source)))
     if source.backfill is not None:
         source = evolve(source, backfill=evolve(source.backfill, fields=_with_types(source.backfill.fields)))
     if source.files is not None and source.files.glob and not Path(source.files.glob).is_absolute():
-        source = evolve(source, files=evolve(source.files, glob=str(path.parent.resolve() / source.files.glob)))
+        source = evolve(source, files=evolve(source.files, glob=str(folder.resolve() / source.files.glob)))
     return source
 
 

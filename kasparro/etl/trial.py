@@ -52,14 +52,16 @@ class Trial:
         return sum(reason.records for reason in self.reasons.values() if not reason.rejection.expected)
 
 
-def run(source: Source, path: Path, *, first: int) -> Trial:
-    """Read the whole file; keep its `first` quotes."""
+def run(source: Source, path: Path, *, first: int, max_records: int | None = None) -> Trial:
+    """Read the whole file, or about so many records of it; keep its `first` quotes."""
     trial = Trial()
     normaliser = normalise.compile_source(source)
     try:
         for page in _pages(source, path):
             for record in page.records:
                 _count(trial, normaliser(record, page.constants), first=first)
+            if max_records is not None and trial.read >= max_records:
+                break
     except errors.SliceError as ex:
         trial.error = ex.message
     return trial

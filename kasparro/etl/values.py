@@ -19,6 +19,12 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 # Characters. The longest recorded name has some 100; an id or symbol that is longer is a wrong column.
 MAX_TEXT_CHARACTERS = {"external_id": 300, "symbol": 100, "name": 300}
+# What a count since 1970 may be of.
+EPOCH_UNITS = {
+    "epoch_seconds": timedelta(seconds=1),
+    "epoch_milliseconds": timedelta(milliseconds=1),
+    "epoch_microseconds": timedelta(microseconds=1),
+}
 # How a moment is written for an upstream that is asked for a part of time.
 TIME_FORMATS = ("rfc3339", "date", "epoch_seconds", "epoch_milliseconds")
 # Postgres' integer.
@@ -187,8 +193,7 @@ def written(moment: datetime, form: str) -> str:
         return moment.date().isoformat()
     if form == "rfc3339":
         return moment.isoformat().replace("+00:00", "Z")
-    unit = {"epoch_seconds": timedelta(seconds=1), "epoch_milliseconds": timedelta(milliseconds=1)}[form]
-    return str((moment - _EPOCH) // unit)
+    return str((moment - _EPOCH) // EPOCH_UNITS[form])
 
 
 def in_range(moment: datetime, found: Any) -> datetime:

@@ -1,0 +1,73 @@
+"""`kasparro sources guess FILE...`: a field map for CSV files, made of what is in them.
+
+The map goes to stdout, so that it can be kept in a file; what a person needs to know now goes to stderr. Needs neither
+database nor network, and no settings.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from kasparro.commands import output, sources_try
+from kasparro.etl import guess, guess_toml, source_file, trial
+from kasparro.etl.guess import Guess
+from kasparro.etl.trial import Trial
+
+UNDECIDED = 3
+_QUOTES = 5
+# Records of a file that are read for its first quotes and for how many of them are rejected.
+_MAX_RECORDS = 20_000
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the map: 0 where it is complete, 3 where something is to be filled in. Raises SliceError for a bad file."""
+    found = guess.run(args.file)
+    text = guess_toml.write(found)
+    previews = _preview(found)
+    if args.json:
+        output.show_json(_document(found, text, previews))
+        return UNDECIDED if found.undecided else 0
+    print(text, end="", flush=True)
+    for path, preview in previews.items():
+        _show(path, preview, found)
+    _advise(found)
+    return UNDECIDED if found.undecided else 0
+
+
+def _preview(found: Guess) -> dict[Path, Trial]:
+    """What the map would give of each file, as far as it can be told before everything is filled in."""
+    text = guess_toml.preview(found)
+    if text is None:
+        return {}
+    source = source_file.parse(text, name="the guessed map", folder=Path())
+    return {path: trial.run(source, path, first=_QUOTES, max_records=_MAX_RECORDS) for path in found.paths}
+
+
+def _show(path: Path, preview: Trial, found: Guess) -> None:
+    as_if = ", as if prices were in US dollars" if any(each.key == "currency" for each in found.undecided) else ""
+    with output.on_stderr():
+        print(f"\n{path}: of {preview.read:,} records read {preview.quotes:,} give quotes{as_if}, the first of them:")
+        sources_try.show_quotes(preview.first)
+        for reason in preview.reasons.values():
+            where = f"{reason.rejection.field}: " if reason.rejection.field else ""
+            print(f"{reason.records:,} rejected as {reason.rejection.code}: {where}{reason.rejection.message}")
+        if preview.error is not None:
+            print(f"kasparro: {preview.error}")
+
+
+def _advise(found: Guess) -> None:
+    if found.undecided:
+        print('\nTo be filled in, each marked "?" in the map:', file=sys.stderr)
+        for entry in found.undecided:
+            print(f"  {entry.key}: {entry.todo}", file=sys.stderr)
+    shown = " ".join(f"'{path}'" if " " in str(path) else str(path) for path in found.paths[:3])
+    print(f"\nThen: kasparro sources try {found.name}.toml {shown}", file=sys.stderr)
+
+
+def _document(found: Guess, text: str, previews: dict[Path, Trial]) -> dict[str, Any]:
+    return {
+        "map": text,
+        "undecided": [{"key": entry.key, "why": entry.todo} for entry in found.undecided],
+        "files": [sources_try.entry(str(path), each) for path, each in previews.items()],
+    }

@@ -1,0 +1,205 @@
+"""Which field map would read these files? What was seen of them becomes a TOML file, with the reasons as comments.
+
+The parts decide: guess_bytes and guess_table how files are written, guess_columns what is in their columns,
+guess_fields and guess_identity which of it is what; guess_toml writes it down.
+"""
+
+import glob
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from kasparro.errors import SliceError
+from kasparro.etl import (
+    catalogue,
+    guess_bytes,
+    guess_columns,
+    guess_entry,
+    guess_fields,
+    guess_identity,
+    guess_names,
+    guess_table,
+    guess_when,
+    values,
+)
+from kasparro.etl.guess_columns import Column
+from kasparro.etl.guess_entry import Choice, Entry
+from kasparro.etl.guess_identity import Identity
+from kasparro.etl.guess_table import Table
+from kasparro.etl.source_rules import RESERVED_NAMES
+
+# Columns of Binance's candles and Kraken's, which come without a header.
+_KNOWN_COLUMNS = {
+    12: ("open_time", "open", "high", "low", "close", "volume", "close_time", "quote_volume", "trades",
+         "taker_base_volume", "taker_quote_volume", "ignore"),
+    7: ("time", "open", "high", "low", "close", "volume", "trades"),
+    8: ("time", "open", "high", "low", "close", "vwap", "volume", "trades"),
+    6: ("time", "open", "high", "low", "close", "volume"),
+}  # fmt: skip
+# Characters: a source's name has 40, and some may be put before or behind.
+_LONGEST_NAME = 36
+
+
+@frozen(kw_only=True)
+class Guess:
+    """A map in parts: the keys of the file itself, of [files], and of [fields]; and what was seen."""
+
+    paths: tuple[Path, ...]
+    name: str
+    tables: tuple[Table, ...]
+    columns: tuple[Column, ...]
+    files: tuple[Entry, ...]
+    fields: tuple[Entry, ...]
+
+    @property
+    def undecided(self) -> list[Entry]:
+        """The entries to fill in."""
+        return [entry for entry in (*self.files, *self.fields) if entry.todo]
+
+
+def run(paths: Sequence[Path]) -> Guess:
+    """Look at the files, and decide what can be decided. Raises SliceError for what cannot be read, or differs."""
+    tables = [guess_table.find(guess_bytes.sample(path)) for path in paths]
+    _check_alike(paths, tables)
+    rows = [row for table in tables for row in table.rows]
+    table = tables[0]
+    columns = guess_columns.find(table.columns, rows)
+    if not table.has_header and (known := _known(columns)):
+        tables = [evolve(each, columns=known) for each in tables]
+        columns = guess_columns.find(known, rows)
+    fields, identity, more = _fields(columns, paths)
+    decimal = _decimal(fields, columns, tables)
+    entries = [guess_entry.complete(choice) for choice in fields]
+    files = (*_files(paths, tables, identity), *more, *decimal)
+    order = ("symbol", "name", "external_id", "observed_at", "price_usd", "currency")
+    ranked = sorted((*identity.entries, *entries), key=lambda each: order.index(each.key) if each.key in order else 9)
+    return Guess(
+        paths=tuple(paths), name=_name(paths), tables=tuple(tables), columns=tuple(columns), files=files,
+        fields=tuple(ranked),
+    )  # fmt: skip
+
+
+def _check_alike(paths: Sequence[Path], tables: Sequence[Table]) -> None:
+    """Raises SliceError for files that one map cannot read, saying in what they differ."""
+    first = tables[0]
+    for path, table in zip(paths[1:], tables[1:], strict=True):
+        for what, one, other in (
+            ("columns", first.columns, table.columns),
+            ("delimiter", first.delimiter, table.delimiter),
+            ("encoding", first.encoding.declared, table.encoding.declared),
+            ("lines before the header", first.skip_lines, table.skip_lines),
+            ("header", first.has_header, table.has_header),
+        ):
+            if one != other:
+                raise SliceError(
+                    f"{paths[0].name} and {path.name} need maps of their own: they differ in {what}, "
+                    f"{guess_table.shown(one)} and {guess_table.shown(other)}"
+                )
+
+
+def _known(columns: Sequence[Column]) -> tuple[str, ...]:
+    """The names of columns without a header that are a known kind of candle: times first, then four prices."""
+    names = _KNOWN_COLUMNS.get(len(columns), ())
+    first = columns[0].times
+    if not names or first is None or first.problem or not guess_fields.is_candle(columns[1:5]):
+        return ()
+    if any(not column.name.startswith("column_") for column in columns):
+        return ()
+    return names
+
+
+def _fields(columns: list[Column], paths: Sequence[Path]) -> tuple[list[Choice], Identity, list[Entry]]:
+    """The choices of time and numbers, the identity, and further keys of [files]."""
+    names = [guess_names.file_name(path) for path in paths]
+    price = guess_fields.price(columns)
+    wide = guess_identity.wide(columns) if not price.columns or price.columns[0].score("price_usd") < 60 else None
+    column = price.columns[0] if price.columns and wide is None else None
+    closing = column is not None and {"close", "closing"} & set(guess_names.words(column.name)) != set()
+    time = guess_when.time([each for each in columns if each is not column], closing=closing)
+    more: list[Entry] = []
+    if not time.columns and len(paths) == 1 and names[0].date_text:
+        time, entry = guess_when.of_file_name(names[0].date_text)
+        more.append(entry)
+    if wide is not None:
+        why = guess_identity.shown(wide)
+        more.append(Entry(key="wide", value=guess_entry.table(columns=wide.pattern), why=why))
+        entry = Entry(key="price_usd", value="", why="the cell of such a column")
+        choices = [time, Choice(entry=entry, keys={"path": "value"}, columns=())]
+        return choices, guess_identity.of_wide(wide, columns, names), more
+    daily = guess_when.is_daily(time)
+    rest = [each for each in columns if each not in time.columns]
+    choices = [time, price, *guess_fields.optional(rest, column, daily=daily)]
+    return choices, guess_identity.find(columns, names, column), more
+
+
+def _decimal(fields: list[Choice], columns: Sequence[Column], tables: Sequence[Table]) -> list[Entry]:
+    """The decimal sign, where numbers are not plain or could be two; where columns differ it goes into their fields."""
+    numbers = [each for each in columns if each.numbers is not None and not (each.times and each.times.type)]
+    return guess_fields.decimal(fields, numbers, unquoted=guess_table.unquoted(tables))
+
+
+def _files(paths: Sequence[Path], tables: Sequence[Table], identity: Identity) -> list[Entry]:
+    table = tables[0]
+    pattern, why = _glob(paths)
+    entries = [Entry(key="glob", value=guess_entry.text(pattern), why=why)]
+    if table.encoding.declared:
+        entries.append(Entry(key="encoding", value=guess_entry.text(table.encoding.declared), why=table.encoding.why))
+    if table.delimiter != ",":
+        entries.append(Entry(key="delimiter", value=guess_entry.text(table.delimiter)))
+    if table.comment:
+        why = "lines that begin so are no rows"
+        entries.append(Entry(key="comment", value=guess_entry.text(table.comment), why=why))
+    if table.skip_lines:
+        why = f"before the header stands {guess_table.shown(' / '.join(filter(None, table.preamble)))}"
+        entries.append(Entry(key="skip_lines", value=str(table.skip_lines), why=why))
+    if not table.has_header:
+        why = "there is no header; these names are made up" if table.columns[0] == "column_1" else "there is no header"
+        value = f"[{', '.join(map(guess_entry.text, table.columns))}]"
+        entries.append(Entry(key="columns", value=value, why=why))
+    if identity.name_pattern:
+        entries.append(Entry(key="name_pattern", value=guess_entry.text(identity.name_pattern)))
+    return entries
+
+
+def _glob(paths: Sequence[Path]) -> tuple[str, str]:
+    """A pattern that names the files and, where possible, no other one; and what other ones it names."""
+    whole = sorted({str(path.resolve()) for path in paths})
+    for name in whole:
+        if values.UNSTORABLE.search(name):
+            raise SliceError(f"{name!a}: no map can name a file whose path is no UTF-8 text: rename it")
+    if len(whole) == 1:
+        return glob.escape(whole[0]), "a pattern such as *.csv reads more files of this kind"
+    folders = {os.path.dirname(name) for name in whole}
+    if len(folders) > 1:
+        ending = re.search(r"(\.\w+)*$", _common([name[::-1] for name in whole])[::-1])
+        pattern = f"{glob.escape(os.path.commonpath(list(folders)))}/**/*{ending[0] if ending else ''}"
+    else:
+        folder = folders.pop()
+        names = [os.path.basename(name) for name in whole]
+        start = _common(names)
+        end = _common([name[len(start) :][::-1] for name in names])[::-1]
+        pattern = f"{glob.escape(os.path.join(folder, start))}*{glob.escape(end)}"
+    more = len([name for name in glob.iglob(pattern, recursive=True) if os.path.isfile(name)]) - len(whole)
+    return pattern, f"it names {more} files that were not looked at, too" if more > 0 else ""
+
+
+def _common(texts: Sequence[str]) -> str:
+    """What all texts begin with, character by character."""
+    first, last = min(texts), max(texts)
+    return first[: next((at for at, sign in enumerate(first) if last[at : at + 1] != sign), len(first))]
+
+
+def _name(paths: Sequence[Path]) -> str:
+    """A name for the source, made of what the files' names begin with."""
+    stems = [re.sub(r"(\.[a-z]+)+$", "", path.name.casefold()) for path in paths]
+    words = re.findall(r"[a-z0-9]+", _common(stems)) or ["files"]
+    while len("_".join(words)) > _LONGEST_NAME and len(words) > 1:
+        words.pop()
+    name = "_".join(words)[:_LONGEST_NAME]
+    if not re.match("[a-z]", name):
+        name = f"f_{name}"
+    built_in = {path.stem for path in catalogue.BUILT_IN_FOLDER.glob("*.toml")}
+    return f"{name}_map" if name in built_in | RESERVED_NAMES else name

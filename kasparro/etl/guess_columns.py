@@ -1,0 +1,93 @@
+"""What is in each column of a table? Its type, how its values are written, its words for absent, what its name says."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from attrs import field, frozen
+
+from kasparro.etl import guess_names, guess_numbers, guess_times
+from kasparro.etl.guess_names import Meaning
+from kasparro.etl.guess_numbers import Numbers
+from kasparro.etl.guess_times import Times
+from kasparro.etl.source import NULL_WORDS
+
+# Of a column of numbers at least so many are; a few other words in it mean absent.
+_MOST = 0.8
+_MAX_NULL_WORDS = 3
+# Distinct values that are remembered of a column of words.
+_MAX_DISTINCT = 2000
+_NO_DIGIT = re.compile(r"[^0-9]+")
+
+
+@frozen(kw_only=True, eq=False)
+class Column:
+    """A column: `texts` are its values that are not absent. `words` mean absent here and are in no list of such words.
+
+    `kind` is number, time, clock (a time of day), text or empty.
+    """
+
+    number: int
+    name: str
+    kind: str
+    meaning: Meaning
+    texts: tuple[str, ...]
+    distinct: tuple[str, ...] = ()
+    absent: Mapping[str, int] = field(factory=dict)
+    words: tuple[str, ...] = ()
+    numbers: Numbers | None = None
+    times: Times | None = None
+
+    def score(self, name: str) -> int:
+        """How well its name fits a quote field; 0 is not at all."""
+        return self.meaning.score(name)
+
+
+def find(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Column]:
+    """Every column of these rows."""
+    return [_column(number, name, [row[number].strip() for row in rows]) for number, name in enumerate(names)]
+
+
+def _column(number: int, name: str, cells: Sequence[str]) -> Column:
+    meaning = guess_names.meaning(name)
+    absent = Counter(cell for cell in cells if not cell or cell.casefold() in NULL_WORDS)
+    texts = tuple(cell for cell in cells if cell not in absent)
+    distinct = tuple(dict.fromkeys(texts))
+    kind, words = "text", tuple[str, ...]()
+    numbers = times = None
+    if not texts:
+        kind = "empty"
+    elif guess_times.is_clock(distinct):
+        kind = "clock"
+    elif (strange := _strange(distinct)) is not None:
+        kind, words = "number", strange
+        texts = tuple(text for text in texts if text not in strange)
+        distinct = tuple(text for text in distinct if text not in strange)
+        numbers = guess_numbers.find(distinct)
+        if meaning.score("observed_at") or not meaning.scores:
+            times = guess_times.find(distinct)
+    elif (times := guess_times.find(distinct)) is not None:
+        kind = "time"
+    return Column(
+        number=number,
+        name=name,
+        kind=kind,
+        meaning=meaning,
+        texts=texts,
+        distinct=distinct[:_MAX_DISTINCT],
+        absent=absent,
+        words=words,
+        numbers=numbers,
+        times=times,
+    )
+
+
+def _strange(distinct: Sequence[str]) -> tuple[str, ...] | None:
+    """What is no number in a column of numbers: a few words without a digit. None for a column of something else."""
+    others = []
+    for text in distinct:
+        if not guess_numbers.is_number(text):
+            others.append(text)
+            if len(others) > _MAX_NULL_WORDS or not _NO_DIGIT.fullmatch(text):
+                return None
+    return tuple(others) if len(others) < (1 - _MOST) * len(distinct) or not others else None

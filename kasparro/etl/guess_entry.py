@@ -1,0 +1,79 @@
+"""What is one key of a guessed map? Its value as TOML, the reason for it, or what a person has to fill in."""
+
+import json
+from collections.abc import Sequence
+
+from attrs import evolve, field, frozen
+
+from kasparro.etl.field_rules import UNDECIDED
+from kasparro.etl.guess_columns import Column
+
+# The keys of an inline table.
+Keys = dict[str, str | list[str]]
+
+# Columns that a message names.
+_NAMED = 5
+
+
+@frozen(kw_only=True)
+class Entry:
+    """One key of a map: its value as TOML, why it is so, and what is to be filled in where it is not decided.
+
+    One that is `off` is a proposal: it is written as a comment. One that is `hopeless` is known to fit no such file.
+    """
+
+    key: str
+    value: str
+    why: str = ""
+    todo: str = ""
+    off: bool = False
+    hopeless: bool = False
+
+
+@frozen(kw_only=True)
+class Choice:
+    """The columns that a field is read from, and its entry without what all numbers share."""
+
+    entry: Entry
+    columns: tuple[Column, ...] = ()
+    keys: Keys = field(factory=dict)
+
+
+def text(value: str) -> str:
+    """A TOML string. JSON's is one, but for the control character that JSON lets pass."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def table(**keys: str | list[str]) -> str:
+    """An inline table of strings; a path alone is its short form."""
+    if list(keys) == ["path"]:
+        return text(str(keys["path"]))
+    parts = (f"{key} = {text(value) if isinstance(value, str) else _array(value)}" for key, value in keys.items())
+    return f"{{ {', '.join(parts)} }}"
+
+
+def _array(values: Sequence[str]) -> str:
+    return f"[{', '.join(map(text, values))}]"
+
+
+def quoted(columns: Sequence[Column]) -> str:
+    """Column names for people."""
+    more = f" and {len(columns) - _NAMED} more" if len(columns) > _NAMED else ""
+    return ", ".join(f'"{column.name}"' for column in columns[:_NAMED]) + more
+
+
+def nulls(column: Column) -> Keys:
+    return {"null": list(column.words)} if column.words else {}
+
+
+def undecided(key: str, todo: str) -> Choice:
+    keys: Keys = {"value" if key == "observed_at" else "path": UNDECIDED}
+    return Choice(entry=Entry(key=key, value="", todo=todo), keys=keys)
+
+
+def complete(choice: Choice, **more: str) -> Entry:
+    """The entry with its value written out."""
+    keys = dict(choice.keys)
+    if choice.columns and "template" not in keys:
+        keys = {"path": choice.columns[0].name, **keys}
+    return evolve(choice.entry, value=table(**keys, **more))

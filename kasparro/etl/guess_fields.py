@@ -1,0 +1,142 @@
+"""Which columns hold the price and the other numbers of a quote? Chosen by name and content, with the reason.
+
+What could be wrong data is left undecided: the entry then has a placeholder, and says what to fill in.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from attrs import evolve
+
+from kasparro.etl import guess_names
+from kasparro.etl.field_rules import UNDECIDED
+from kasparro.etl.guess_columns import Column
+from kasparro.etl.guess_entry import Choice, Entry, nulls, quoted, text, undecided
+
+_OPTIONAL = ("market_cap_usd", "volume_24h_usd", "change_24h_pct", "rank", "circulating_supply")
+# Columns of opening, high, low and closing price.
+_CANDLE = 4
+# How much higher the high of a candle is than its low, at most: what differs more is a volume beside prices.
+_WIDEST_CANDLE = 20
+
+
+def price(columns: Sequence[Column]) -> Choice:
+    """The column of prices: in dollars before those that do not say, in another currency last."""
+    ranks = {"usd": 3, "": 2}
+    found = sorted(
+        (each for each in columns if each.score("price_usd") and _is_amount(each)),
+        key=lambda each: (-ranks.get(each.meaning.currency, each.meaning.currency in guess_names.STABLE),
+                          -each.score("price_usd"), each.number),
+    )  # fmt: skip
+    if not found:
+        return _unnamed_price(columns)
+    best, others = found[0], found[1:]
+    alike = [each for each in others if each.meaning.currency == best.meaning.currency
+             and each.score("price_usd") == best.score("price_usd")]  # fmt: skip
+    if alike:
+        return undecided("price_usd", f"which of the columns {quoted([best, *alike])} is the price")
+    why = f"{best.name!r} is the name of a price" if not others else f"before {quoted(others)}"
+    return Choice(entry=Entry(key="price_usd", value="", why=why), columns=(best,), keys=nulls(best))
+
+
+def _is_amount(column: Column) -> bool:
+    return column.numbers is not None and not column.numbers.negative and not column.numbers.percent
+
+
+def _unnamed_price(columns: Sequence[Column]) -> Choice:
+    """The closing price of four columns of which the second is never below, the third never above the others."""
+    numbers = [each for each in columns if _is_amount(each) and (each.times is None or not each.times.type)]
+    fours = [columns[start : start + _CANDLE] for start in range(len(columns) - _CANDLE + 1)]
+    candles = [four for four in fours if all(each in numbers and not each.meaning.scores for each in four)
+               and is_candle(four)]  # fmt: skip
+    if len(candles) == 1:
+        close = candles[0][3]
+        why = "of four columns the second is the highest, the third the lowest: open, high, low, close"
+        return Choice(entry=Entry(key="price_usd", value="", why=why), columns=(close,), keys=nulls(close))
+    hint = f"; there are numbers in {quoted(numbers[:8])}" if numbers else ""
+    return undecided("price_usd", f"which column is the price: no name says so{hint}")
+
+
+def is_candle(four: Sequence[Column]) -> bool:
+    """Whether these columns are opening, high, low and closing prices."""
+    rows = list(zip(*(each.texts for each in four), strict=False))
+    try:
+        values = [tuple(float(cell.replace(",", ".")) for cell in row) for row in rows]
+    except ValueError:
+        return False
+    fitting = (row[1] == max(row) and row[2] == min(row) and row[1] <= row[2] * _WIDEST_CANDLE for row in values)
+    return any(row[1] > row[2] for row in values) and all(fitting)
+
+
+def optional(columns: Sequence[Column], price_column: Column | None, *, daily: bool) -> Iterator[Choice]:
+    """The other numbers of a quote; those whose meaning is not sure as proposals."""
+    taken = {price_column} if price_column is not None else set()
+    for name in _OPTIONAL:
+        fitting = [each for each in columns if each.score(name) and each.numbers is not None and each not in taken
+                   and each.meaning.currency in ("", "usd")]  # fmt: skip
+        if not fitting:
+            continue
+        best = max(fitting, key=lambda each: (each.meaning.currency == "usd", each.score(name), -each.number))
+        taken.add(best)
+        doubt = _doubt(name, best, columns, daily=daily)
+        entry = Entry(key=name, value="", why=doubt, off=bool(doubt))
+        keys = nulls(best)
+        yield Choice(entry=entry, columns=(best,), keys=keys)
+
+
+def _doubt(name: str, column: Column, columns: Sequence[Column], *, daily: bool) -> str:
+    """Why a column may not be what its name suggests, '' where it is."""
+    numbers = column.numbers
+    if numbers is None or (numbers.negative and name != "change_24h_pct"):
+        return "has numbers below zero"
+    if numbers.foreign:
+        return f"holds another currency: {numbers.foreign}"
+    if name.endswith("_usd") and not column.meaning.currency and not numbers.dollars:
+        foreign = [each for each in columns if each.meaning.currency not in ("", "usd")]
+        if foreign:
+            return f"in which currency it is, is not said, and {quoted(foreign[:3])} are in others"
+    if name == "rank" and not numbers.whole:
+        return "ranks are whole numbers"
+    words = guess_names.words(column.name)
+    if name == "change_24h_pct":
+        percent = numbers.percent or {"pct", "percent", "percentage"} & set(words)
+        if column.score(name) < 100 or not percent:
+            return "whether it is a change in percent, of 24 hours, is not said"
+    if name == "volume_24h_usd" and column.score(name) < 100:
+        market = any(each.score("market_cap_usd") and each.numbers is not None for each in columns)
+        if not (market or (column.meaning.currency == "usd" and daily)):
+            return "whether it counts dollars, and of 24 hours, is not said"
+    return ""
+
+
+def decimal(fields: list[Choice], numbers: Sequence[Column], *, unquoted: bool) -> list[Entry]:
+    """The decimal sign of all numbers, where they are not plain; put into `fields` where columns differ in it."""
+    used = [each for choice in fields for each in choice.columns if each in numbers] or list(numbers)
+    found = {each.numbers.point: each.numbers.proof for each in numbers if each.numbers and each.numbers.point}
+    conflict = next((each.numbers.conflict for each in used if each.numbers and each.numbers.conflict), "")
+    doubtful = next((each.numbers.doubtful for each in used if each.numbers and each.numbers.doubtful), "")
+    plain = all(each.numbers is not None and each.numbers.plain for each in used)
+    if conflict:
+        return [Entry(key="decimal", value=text(UNDECIDED), todo=f"numbers are written in two ways: {conflict}")]
+    if plain and (not doubtful or "." in found or unquoted):
+        return []
+    if len(found) == 1:
+        point, proof = found.popitem()
+        return [Entry(key="decimal", value=text(point), why=f"{proof} proves it")]
+    if len(found) > 1:
+        _divide(fields, numbers)
+        return []
+    todo = f"{doubtful} may be a whole number or have decimals" if doubtful else "no number has any decimals"
+    return [Entry(key="decimal", value=text(UNDECIDED), todo=f'the decimal sign, "." or ",": {todo}')]
+
+
+def _divide(fields: list[Choice], numbers: Sequence[Column]) -> None:
+    """Give every field of numbers the decimal sign of its own column."""
+    for place, choice in enumerate(fields):
+        column = choice.columns[0] if choice.columns else None
+        if column not in numbers or column is None or column.numbers is None:
+            continue
+        point = column.numbers.point or (UNDECIDED if column.numbers.doubtful or not column.numbers.plain else "")
+        if point:
+            todo = f"the decimal sign of {column.name!r}" if point == UNDECIDED else ""
+            entry = evolve(choice.entry, todo=choice.entry.todo or todo)
+            fields[place] = evolve(choice, entry=entry, keys={**choice.keys, "decimal": point})

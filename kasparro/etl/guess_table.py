@@ -1,0 +1,239 @@
+"""Which table is in a file's text? Its delimiter, what stands before the header, the header, and rows that fit it.
+
+Rows are parsed and fitted by the reader's own functions; what is judged here is only which of their settings to take.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from attrs import frozen
+
+from kasparro.errors import SliceError
+from kasparro.etl import guess_bytes, values
+from kasparro.etl.guess_bytes import Encoding, Sample
+from kasparro.etl.readers import csv_header, csv_layout, csv_lines
+from kasparro.etl.readers.csv_layout import Layout
+from kasparro.etl.readers.csv_lines import Form, Row
+
+# Rows of which delimiter and header are judged; the header is among the first of them.
+_JUDGED_ROWS = 200
+_PREAMBLE_ROWS = 40
+_PREAMBLE_CHARACTERS = 20_000
+# Rows kept of a file in all: what is found out about columns costs time for every one.
+_KEPT_ROWS = 5000
+# Characters of what a message shows.
+_SHOWN = 200
+_MAX_RECORD_BYTES = 256 * 1024
+_COMMENTS = ("#", "//")
+_HINT = re.compile(r'"?sep=([^"\r\n])"?\s*')
+# A cell that is data and no name: a number as people write it, or what begins like a date or a time.
+_DATA = re.compile(
+    r"[-+(\u2212]*\s*(?:[A-Za-z]{0,3}[$\u20ac\u00a3\u00a5]|[A-Z]{3}\s)?\s*[-+]?"
+    r"(?:[0-9][0-9.,'\u2019\s]*|[.,][0-9]+)(?:[eE][-+]?[0-9]+)?\s*"
+    r"(?:%|[KMBTkmbt]|bn|mn|Mrd\.?|Mio\.?)?\s*[$\u20ac\u00a3%)]*"
+    r"|[0-9]{1,4}[-/.][0-9A-Za-z]{1,9}[-/.][0-9]{1,4}\b.*|[0-9]{1,2}:[0-9]{2}.*"
+    r"|[A-Za-z]{3,9}\.? [0-9]{1,2},? [0-9]{4}\b.*|[0-9]{1,2}[. ]+[^\W\d]{3,9}\.? [0-9]{4}\b.*"
+)
+
+
+@frozen(kw_only=True)
+class Table:
+    """How a file's table is written, its columns, and rows that fit them: a cell a column.
+
+    `columns` are made up where there is no header. `fitting` of `judged` rows at the beginning have as many cells.
+    """
+
+    sample: Sample
+    encoding: Encoding
+    line_end: str
+    delimiter: str
+    comment: str
+    skip_lines: int
+    has_header: bool
+    packed: bool
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    preamble: tuple[str, ...] = ()
+    fitting: int
+    judged: int
+
+
+@frozen(kw_only=True)
+class _Try:
+    """The table that one delimiter makes."""
+
+    form: Form
+    layout: Layout
+    score: float
+    preamble: tuple[str, ...]
+    skip_lines: int
+    multiline: bool
+    fitting: int
+    judged: int
+
+
+def find(sample: Sample) -> Table:
+    """The table of a file. Raises SliceError when there is none of at least two columns."""
+    encoding = guess_bytes.encoding(sample)
+    line_end = guess_bytes.line_end(sample, encoding)
+    body = sample.head[len(encoding.mark) :]
+    if line_end == "CR":
+        body = body.replace(b"\r", b"\n")
+    text = body.decode(encoding.name, "replace")
+    hint = _HINT.fullmatch(text.partition("\n")[0])
+    comment = next((sign for line in text[:_PREAMBLE_CHARACTERS].splitlines()[:_PREAMBLE_ROWS]
+                    for sign in _COMMENTS if _is_comment(line.lstrip(), sign)), "")  # fmt: skip
+    hinted = 1 if hint else 0
+    forms = [Form(encoding=encoding.name, delimiter=sign, comment=comment)
+             for sign in ([hint[1]] if hint else csv_header.DELIMITERS)]  # fmt: skip
+    tries = [found for form in forms if (found := _try(body, form, hinted)) is not None]
+    if not tries:
+        raise SliceError(f"{sample.path.name}: no comma, semicolon, tab or bar makes columns of its rows")
+    best = max(tries, key=lambda each: each.score)
+    if any(values.UNSTORABLE.search(name) for name in best.layout.columns):
+        raise SliceError(f"{sample.path.name}: the header is no text: {shown(tuple(best.layout.columns))}")
+    rows = list(islice(_cells(body, best, hinted + best.skip_lines), _KEPT_ROWS))
+    if not sample.complete:
+        # The last one may be cut off.
+        rows = rows[:-1]
+    if not encoding.name.startswith("utf-16") and line_end != "CR" and not best.multiline:
+        for piece in sample.pieces:
+            rows += _cells(piece.partition(b"\n")[2].rpartition(b"\n")[0], best, 0)
+    return Table(
+        sample=sample,
+        encoding=encoding,
+        line_end=line_end,
+        delimiter=best.form.delimiter,
+        comment=best.form.comment,
+        skip_lines=best.skip_lines,
+        has_header=best.layout.has_header,
+        packed=bool(best.layout.packed),
+        columns=tuple(best.layout.columns),
+        rows=tuple(rows),
+        preamble=best.preamble,
+        fitting=best.fitting,
+        judged=best.judged,
+    )
+
+
+def is_data(cell: str) -> bool:
+    """Whether a cell holds a number, date or time rather than a name."""
+    return _DATA.fullmatch(cell.strip()) is not None
+
+
+def _is_comment(line: str, sign: str) -> bool:
+    """A header may begin with a column that is called #."""
+    return line.startswith(sign) and line.removeprefix(sign)[:1] not in (*csv_header.DELIMITERS, '"')
+
+
+def _try(body: bytes, form: Form, hinted: int) -> _Try | None:
+    """The table with this delimiter: the first row that most rows after it fit."""
+    rows, offsets = _rows(body, form, hinted)
+    for number, row in enumerate(rows[:_PREAMBLE_ROWS]):
+        rest = rows[number + 1 : number + 1 + _JUDGED_ROWS]
+        cells, packed = _unpacked(row, form.delimiter)
+        if sum(bool(cell.strip()) for cell in cells) < 2 or len(set(cells)) < 2:
+            continue
+        layout = csv_layout.make(csv_layout.names(cells), packed=packed, encoding=form.encoding)
+        records = [record for each in rest for record in layout.records(each)]
+        fitted = [list(record.fields.values()) for record in records if record.defect is None]
+        unfit = len(records) - len(fitted)
+        if unfit > 0.4 * len(rest):
+            continue
+        has_header = _is_header(cells, fitted)
+        preamble = tuple(" ".join(each.cells) for each in rows[:number])
+        if not has_header:
+            layout = csv_layout.make(_named(body, cells, form), packed=packed, encoding=form.encoding, has_header=False)
+        skipped = body[: offsets[number - 1]].decode(form.encoding, "replace").count("\n") - hinted if number else 0
+        checked = [*fitted, cells][:_JUDGED_ROWS]
+        others = set(csv_header.DELIMITERS) - {form.delimiter}
+        clean = [is_data(cell) or not any(sign in cell for sign in others) for found in checked for cell in found]
+        share = 1 - unfit / (len(rest) + 1)
+        return _Try(
+            form=form,
+            layout=layout,
+            score=share * sum(clean) / len(clean) + min(len(cells), 20) / 1000,
+            preamble=preamble,
+            skip_lines=skipped,
+            multiline=any("\n" in cell for found in fitted for cell in found),
+            fitting=len(fitted) + (not has_header),
+            judged=len(records) + (not has_header),
+        )
+    return None
+
+
+def _rows(body: bytes, form: Form, skip_lines: int) -> tuple[list[Row], list[int]]:
+    """The first rows that are no blank or separating lines, and where each of them ends."""
+    tally = csv_lines.Tally()
+    rows, offsets = [], []
+    try:
+        for row in csv_lines.rows(
+            io.BytesIO(body), tally, form=form, skip_lines=skip_lines, max_record_bytes=_MAX_RECORD_BYTES
+        ):
+            if csv_header.is_header(row):
+                rows.append(row)
+                offsets.append(tally.offset)
+            if len(rows) > _JUDGED_ROWS + _PREAMBLE_ROWS:
+                break
+    except csv_lines.UnclosedQuoteError:
+        pass
+    return rows, offsets
+
+
+def _unpacked(row: Row, delimiter: str) -> tuple[list[str], str]:
+    """The cells of a row, and the delimiter where they stood in one cell."""
+    if row.cells and not any(row.cells[1:]) and delimiter in row.cells[0]:
+        try:
+            return csv_layout.unpack(row.cells[0], delimiter), delimiter
+        except csv_layout.LayoutError:
+            pass
+    return row.cells, ""
+
+
+def _is_header(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row holds names where those below hold data."""
+    return _data_share([cells]) <= _data_share(rows) / 3
+
+
+def _data_share(rows: Sequence[Sequence[str]]) -> float:
+    cells = [cell for row in rows for cell in row if cell.strip()]
+    return sum(map(is_data, cells)) / len(cells) if cells else 0.0
+
+
+def _named(body: bytes, cells: Sequence[str], form: Form) -> list[str]:
+    """Names for columns without a header: those that a comment above gives, else numbers."""
+    lines = body[:_PREAMBLE_CHARACTERS].decode(form.encoding, "replace").splitlines()[:_PREAMBLE_ROWS]
+    comments = [line.strip() for line in lines if form.comment and line.lstrip().startswith(form.comment)]
+    for line in reversed(comments):
+        try:
+            names = csv_layout.names(csv_layout.unpack(line.lstrip(form.comment + " "), form.delimiter))
+        except csv_layout.LayoutError:
+            continue
+        if len(names) == len(cells):
+            return names
+    return [f"column_{number + 1}" for number in range(len(cells))]
+
+
+def _cells(body: bytes, found: _Try, skip_lines: int) -> Iterator[tuple[str, ...]]:
+    """The cells of every row that fits the columns."""
+    rows = csv_lines.rows(
+        io.BytesIO(body), csv_lines.Tally(), form=found.form, skip_lines=skip_lines, max_record_bytes=_MAX_RECORD_BYTES
+    )
+    try:
+        for row in rows:
+            yield from (tuple(record.fields.values()) for record in found.layout.records(row) if record.fields)
+    except csv_lines.UnclosedQuoteError:
+        return
+
+
+def unquoted(tables: Sequence[Table]) -> bool:
+    """Whether commas part cells that stand without quotes: none of them can have a comma of its own."""
+    return all(each.delimiter == "," and not re.search(rb'"[0-9]{1,3}\.[0-9]{3}"', each.sample.head) for each in tables)
+
+
+def shown(found: object) -> str:
+    """A part of a file for people: on one line, and not too long."""
+    text = ascii(list(found) if isinstance(found, tuple) else found)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

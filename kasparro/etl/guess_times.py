@@ -1,0 +1,271 @@
+"""How are times written? ISO 8601, a count since 1970, or a format; day-first or month-first only where it is proven.
+
+Formats are put together of what a text looks like, then every text is read with them as a run would read it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from attrs import evolve, frozen
+
+from kasparro.etl import values
+from kasparro.etl.values import BadValueError
+
+_CLOCK = re.compile(
+    r"(?P<hour>[0-9]{1,2}):[0-9]{2}(?P<second>:[0-9]{2}(?P<fraction>\.[0-9]{1,6})?)?(?P<noon>\s?[AaPp]\.?[Mm]\.?)?"
+    r"(?P<zone>\s?[-+][0-9]{2}:?[0-9]{2}|Z)?(?P<word>\s(?:UTC|GMT|[A-Z]{3,4}))?"
+)
+# An hour alone, as in 2017-08-17 04-AM.
+_HOUR = re.compile(r"(?<= )[0-9]{1,2}(?P<s>[- ]?)[AP]M$")
+_WEEKDAY = re.compile(r"(?P<day>[A-Za-z]{3,9})(?=,? )")
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+# Shapes of a date -> its formats by order. {s} is the sign between its parts.
+_DATES: tuple[tuple[re.Pattern[str], dict[str, tuple[str, ...]]], ...] = (
+    (re.compile(r"[0-9]{4}(?P<s>[-/. ])[0-9]{1,2}(?P=s)[0-9]{1,2}"), {"year first": ("%Y{s}%m{s}%d",)}),
+    (
+        re.compile(r"[0-9]{1,2}(?P<s>[-/. ])[0-9]{1,2}(?P=s)[0-9]{4}"),
+        {"day first": ("%d{s}%m{s}%Y",), "month first": ("%m{s}%d{s}%Y",)},
+    ),
+    (
+        re.compile(r"[0-9]{1,2}(?P<s>[-/. ])[0-9]{1,2}(?P=s)[0-9]{2}"),
+        {"day first": ("%d{s}%m{s}%y",), "month first": ("%m{s}%d{s}%y",), "year first": ("%y{s}%m{s}%d",)},
+    ),
+    (re.compile(r"[0-9]{8}"), {"year first": ("%Y%m%d",), "day first": ("%d%m%Y",), "month first": ("%m%d%Y",)}),
+    (
+        re.compile(r"[A-Za-z]{3,9}(?P<s>[-/ ])[0-9]{1,2}(?P<c>,?)(?P<t>[-/ ])[0-9]{4}"),
+        {"named month": ("%b{s}%d{c}{t}%Y", "%B{s}%d{c}{t}%Y")},
+    ),
+    (
+        re.compile(r"[0-9]{1,2}(?P<s>[-/. ]\s?)[A-Za-z]{3,9}(?P<c>,?)(?P<t>[-/. ])[0-9]{4}"),
+        {"named month": ("%d{s}%b{c}{t}%Y", "%d{s}%B{c}{t}%Y")},
+    ),
+    (
+        re.compile(r"[0-9]{1,2}(?P<s>[-/. ])[A-Za-z]{3,9}(?P<c>,?)(?P<t>[-/. '])[0-9]{2}"),
+        {"named month": ("%d{s}%b{c}{t}%y", "%d{s}%B{c}{t}%y")},
+    ),
+)
+_NAMED = re.compile(r"[^\W\d_]{3,}")
+# Digits of a count since 1970 in this century -> a map's type.
+_EPOCHS = {10: "epoch_seconds", 13: "epoch_milliseconds", 16: "epoch_microseconds"}
+# What a spreadsheet makes of an epoch.
+_SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}")
+# Days since 1899 as spreadsheets count them, from 2009 to 2064.
+_SERIAL = range(39_800, 60_000)
+# Shapes that one column's texts may have: with and without a fraction, one digit or two.
+_MAX_SHAPES = 12
+
+
+@frozen(kw_only=True)
+class Times:
+    """How a column's times are written.
+
+    `type` is a map's type, '' for ISO 8601 and formats; `formats` are a map's, none for ISO 8601. With `choices`, order
+    -> formats, every order fits every text: it is not decided. `problem` says why a map cannot read them.
+    `zoned`: they say in which zone they are; `clock`: they have a time of day; `foreign_zone` is one that is not read.
+    """
+
+    type: str = ""
+    formats: tuple[str, ...] = ()
+    choices: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    problem: str = ""
+    proof: str = ""
+    zoned: bool = False
+    clock: bool = True
+    foreign_zone: str = ""
+    first: datetime | None = None
+
+
+def find(texts: Sequence[str]) -> Times | None:
+    """How these texts are written as times, None when they are none."""
+    distinct = list(dict.fromkeys(text.strip() for text in texts))
+    if not distinct:
+        return None
+    if all(_SHORTENED.fullmatch(text) for text in distinct[:50]) and all("e+1" in text.lower() for text in distinct):
+        return Times(problem=f"{distinct[0]} has lost its last digits to a spreadsheet: export the file anew")
+    if all(re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) for text in distinct) and len(distinct[0]) != 8:
+        return _epoch(distinct)
+    if len(distinct[0]) < 6:
+        return None
+    if all(map(_is_iso, distinct)):
+        zoned = all(re.search(r"(Z|UTC|[-+][0-9]{2}:?[0-9]{2})$", text[10:]) for text in distinct)
+        return Times(zoned=zoned, clock=any(":" in text for text in distinct), first=values.iso(distinct[0]))
+    return _formats(distinct)
+
+
+def is_clock(texts: Sequence[str]) -> bool:
+    """Whether these texts are times of day alone."""
+    return bool(texts) and all(re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?", text.strip()) for text in texts)
+
+
+def show(moment: datetime) -> str:
+    """A date for people who may read numbers either way."""
+    return moment.strftime("%d %B %Y")
+
+
+def read(text: str, formats: Iterable[str]) -> datetime | None:
+    """The moment that the first fitting format reads, None when there is none."""
+    for each in formats:
+        try:
+            return datetime.strptime(text.strip(), each)  # noqa: DTZ007 - only what is written counts
+        except ValueError:
+            continue
+    return None
+
+
+def moment(text: str, times: Times) -> datetime | None:
+    """What one of the texts means, as far as it is decided; without a zone of its own as it is written."""
+    if times.type:
+        return values.epoch(text, unit=values.EPOCH_UNITS[times.type])
+    if times.choices or times.problem:
+        return None
+    return read(text, times.formats) if times.formats else values.iso(text)
+
+
+def _epoch(texts: Sequence[str]) -> Times | None:
+    digits = {len(text.partition(".")[0]) for text in texts}
+    if digits == {5} and all(int(text.partition(".")[0]) in _SERIAL for text in texts):
+        return Times(problem=f"{texts[0]} counts days as spreadsheets do, which is not read: format them as dates")
+    if digits == {19}:
+        return Times(problem=f"{texts[0]} counts nanoseconds since 1970, which is not read")
+    if len(digits) != 1 or (word := _EPOCHS.get(digits.pop())) is None:
+        return None
+    try:
+        moments = [values.epoch(text, unit=values.EPOCH_UNITS[word]) for text in texts]
+    except BadValueError:
+        return None
+    return Times(type=word, zoned=True, first=moments[0], proof=f"{texts[0]} is {moments[0]:%Y-%m-%d %H:%M} UTC")
+
+
+def _is_iso(text: str) -> bool:
+    try:
+        moment = values.iso(text)
+        values.in_range(moment if moment.tzinfo else moment.replace(tzinfo=UTC), text)
+    except BadValueError:
+        return False
+    return True
+
+
+def _formats(texts: Sequence[str]) -> Times | None:
+    """The formats that read every text; several choices where more than one order of day and month does."""
+    shapes: dict[str, list[str]] = {}
+    for text in texts:
+        shapes.setdefault(_shape(text), []).append(text)
+    if len(shapes) > _MAX_SHAPES:
+        return None
+    fitting = []
+    for members in shapes.values():
+        orders = {order: used for order, formats in _candidates(members[0]) if (used := _used(members, formats))}
+        if not orders:
+            return _unread(members[0])
+        fitting.append(orders)
+    # What one text proves is so for the others of its column.
+    proven = {order for orders in fitting if len(orders) == 1 for order in orders}
+    fitting = [{order: orders[order] for order in orders if order in proven} or orders for orders in fitting]
+    clocks = [match for text in texts if (match := _CLOCK.search(text))]
+    word = next((match["word"].strip() for match in clocks if match["word"]), "")
+    known = word in ("", "UTC", "GMT")
+    times = Times(
+        zoned=bool(clocks) and all(match["zone"] or (match["word"] and known) for match in clocks),
+        clock=bool(clocks) or any(_HOUR.search(text) for text in texts),
+        foreign_zone="" if known or any(match["zone"] for match in clocks) else word,
+    )
+    wanted = max(fitting, key=len)
+    if len(wanted) > 1:
+        return evolve(times, choices=tuple((order, _join(fitting, order)) for order in wanted))
+    chosen = _join(fitting, next(iter(wanted)))
+    proof = next((f"{text} proves {order}" for orders in fitting for order in orders for text in texts
+                  if _proves(text, order)), "")  # fmt: skip
+    return evolve(times, formats=chosen, first=read(texts[0], chosen), proof=proof)
+
+
+def _shape(text: str) -> str:
+    """What a text looks like: the same for texts that one format reads."""
+    text = re.sub(r"(?<=:[0-9]{2})\.[0-9]+", ".f", text)
+    return re.sub(r"[0-9]+", lambda run: "9" * max(len(run[0]), 2), re.sub(r"[^\W\d_]+", "a", text))
+
+
+def _used(texts: Sequence[str], formats: Sequence[str]) -> tuple[str, ...]:
+    """The formats that are needed to read all of them; none where one cannot be read."""
+    used: dict[str, None] = {}
+    for text in texts:
+        fitting = next((each for each in (*used, *formats) if read(text, (each,)) is not None), None)
+        if fitting is None:
+            return ()
+        used[fitting] = None
+    return tuple(used)
+
+
+def _join(fitting: Sequence[dict[str, tuple[str, ...]]], order: str) -> tuple[str, ...]:
+    """All formats there are, with this order where there is a choice."""
+    chosen = (orders.get(order, next(iter(orders.values()))) for orders in fitting)
+    return tuple(dict.fromkeys(each for formats in chosen for each in formats))
+
+
+def _proves(text: str, order: str) -> bool:
+    """Whether a number that is too large for a month stands where only this order has a day."""
+    numbers = re.findall(r"[0-9]+", text)
+    at = {"day first": 0, "month first": 1}.get(order)
+    return at is not None and len(numbers) > at and len(numbers[at]) < 3 and int(numbers[at]) > 12
+
+
+def _unread(text: str) -> Times | None:
+    """Why a text that looks like a date cannot be read; None for one that does not."""
+    if not re.search(r"[0-9]", text) or len(text) > 40:
+        return None
+    if re.fullmatch(r"[0-9]{4}[-/.][0-9]{1,2}", text):
+        return Times(problem=f"{text} has no day")
+    if re.search(r"[0-9]{1,2}[-/. ]", text) and (word := _NAMED.search(text)) and re.search("[0-9]{4}", text):
+        return Times(problem=f"the month in {text!r} is not read: {word[0]!r} is no English name of one")
+    return None
+
+
+def _candidates(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Orders and the formats in which a text may be written, judged by its looks."""
+    clock = _CLOCK.search(text)
+    if clock is None and (hour := _HOUR.search(text)):
+        for order, formats in _candidates(text[: hour.start()].rstrip()):
+            yield order, [f"{each} %I{hour['s']}%p" for each in formats]
+        return
+    before, after, clocked = (text, "", "") if clock is None else (
+        text[: clock.start()], text[clock.end() :], _clock_format(clock)
+    )  # fmt: skip
+    weekday = ""
+    if (match := _WEEKDAY.match(before)) and match["day"].casefold()[:3] in {name[:3] for name in _WEEKDAYS}:
+        weekday = "%A" if match["day"].casefold() in _WEEKDAYS else "%a"
+        before = before[match.end() :]
+    if re.search("[0-9]", before) and re.search("[0-9]", after):
+        return
+    dated = before if re.search("[0-9]", before) else after
+    for shape, orders in _DATES:
+        found = shape.search(dated)
+        if found is None or re.search("[0-9]", dated[: found.start()] + dated[found.end() :]):
+            continue
+        for order, shapes in orders.items():
+            written = [
+                _escape(dated[: found.start()]) + each.format(**found.groupdict()) + _escape(dated[found.end() :])
+                for each in shapes
+            ]
+            if dated is before:
+                yield order, [f"{weekday}{each}{clocked}{_escape(after)}" for each in written]
+            else:
+                yield order, [f"{weekday}{_escape(before)}{clocked}{each}" for each in written]
+        return
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _clock_format(clock: re.Match[str]) -> str:
+    noon = clock["noon"] or ""
+    text = ("%I" if noon else "%H") + ":%M"
+    if clock["second"]:
+        text += ":%S"
+    if clock["fraction"]:
+        text += ".%f"
+    if noon:
+        text += ("\u0020" if noon[0].isspace() else "") + "%p"
+    if clock["zone"]:
+        text += (" " if clock["zone"][0].isspace() else "") + "%z"
+    return text + (clock["word"] or "")

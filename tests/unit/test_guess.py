@@ -1,0 +1,279 @@
+"""Maps guessed for files as exchanges, trackers and spreadsheets write them: miniatures, made up here."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+from guessing import look, write
+
+from kasparro.errors import ConfigError, SliceError
+from kasparro.etl import guess, guess_toml, source_file, trial
+
+DOLLARS = {"value": "USD"}
+UNKNOWN = {"value": "?"}
+# Name and text of a file -> what its map's [files] and [fields] hold among others, and its first quote.
+EXPORTS = {
+    "a tracker's download": (
+        "btc-usd-max.csv",
+        "snapped_at,price,market_cap,total_volume\n2024-01-01 00:00:00 UTC,42208.2,8.2e11,14183728910.1\n",
+        {},
+        {"symbol": {"value": "BTC"}, "currency": DOLLARS, "market_cap_usd": "market_cap",
+         "volume_24h_usd": "total_volume"},
+        ("BTC", "2024-01-01 00:00", "42208.2"),
+    ),
+    "candles below an address": (
+        "Gemini_ETHUSD_d.csv",
+        "https://www.example.com\nunix,date,symbol,open,high,low,close,Volume ETH,Volume USD\n"
+        "1641081600,2022-01-02 00:00:00,ETH/USD,3676,3730,3670,3724.88,100.5,370000\n"
+        "1640995200,2022-01-01 00:00:00,ETH/USD,3600,3700,3590,3676.01,90.5,330000\n",
+        {"skip_lines": 1},
+        {"symbol": {"value": "ETH"}, "currency": {"path": "symbol", "accept": ["ETH/USD"]},
+         "observed_at": {"path": "unix", "type": "epoch_seconds"}, "volume_24h_usd": "Volume USD"},
+        ("ETH", "2022-01-02 00:00", "3724.88"),
+    ),
+    "seconds and prices without a header": (
+        "XBTUSD_1440.csv",
+        "1381017600,122.0,122.0,122.0,122.0,0.1,1\n1381104000,123.9,124.2,123.5,124.1,0.1,1\n",
+        {"columns": ["time", "open", "high", "low", "close", "volume", "trades"]},
+        {"price_usd": "close", "observed_at": {"path": "time", "type": "epoch_seconds"}, "currency": DOLLARS},
+        ("XBT", "2013-10-06 00:00", "122.0"),
+    ),
+    "semicolons, decimal commas and German names": (
+        "kurse.csv",
+        "Datum;Kürzel;Bezeichnung;Schlusskurs (USD);Marktkapitalisierung\n"
+        "24.05.2024;BTC;Bitcoin;68.526,10;1.350.000.000.000\n03.05.2024;ETH;Ethereum;3.103,54;370.000.000.000\n",
+        {"delimiter": ";", "decimal": ","},
+        {"symbol": "Kürzel", "name": "Bezeichnung", "observed_at": {"path": "Datum", "format": "%d.%m.%Y"},
+         "market_cap_usd": "Marktkapitalisierung"},
+        ("BTC", "2024-05-24 00:00", "68526.10"),
+    ),
+    "Portuguese names, K and per cent": (
+        "BTC_USD Dados Históricos.csv",
+        '\ufeff"Data","Último","Abertura","Máxima","Mínima","Vol.","Var%"\n'
+        '"24.05.2024","68.526,1","67.900,0","69.000,0","66.000,0","1,23K","0,35%"\n',
+        {"decimal": ","},
+        {"symbol": {"value": "BTC"}, "currency": DOLLARS, "price_usd": "Último"},
+        ("BTC", "2024-05-24 00:00", "68526.1"),
+    ),
+    "Spanish names": (
+        "precios.csv",
+        "Fecha;Símbolo;Nombre;Precio USD;Capitalización de mercado\n25/12/2024;BTC;Bitcoin;98000,12;1900000000000\n",
+        {"decimal": ","},
+        {"symbol": "Símbolo", "name": "Nombre", "market_cap_usd": "Capitalización de mercado"},
+        ("BTC", "2024-12-25 00:00", "98000.12"),
+    ),
+    "French names in cp1252, no-break spaces": (
+        "cours.csv",
+        "Date;Symbole;Nom;Clôture (USD)\n25/12/2024;BTC;Bitcoin;98\u00a0000,12\n".encode("cp1252"),
+        {"encoding": "cp1252", "decimal": ","},
+        {"price_usd": "Clôture (USD)"},
+        ("BTC", "2024-12-25 00:00", "98000.12"),
+    ),
+    "a ranking in dollars": (
+        "ranking_2024-05-03.csv",
+        '#,Name,Symbol,Price,1h %,24h %,Market Cap,Volume(24h),Circulating Supply\n'
+        '1,Bitcoin,BTC,"$67,000.12",0.1%,-1.2%,"$1,320,000,000,000","$30,000,000,000","19,700,000"\n'
+        '2,Ethereum,ETH,"$3,500.00",0.1%,1.2%,"$420,000,000,000","$15,000,000,000","120,000,000"\n',
+        {"decimal": ".", "name_pattern": "(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})"},
+        {"rank": "#", "change_24h_pct": "24h %", "observed_at": "date", "circulating_supply": "Circulating Supply",
+         "volume_24h_usd": "Volume(24h)"},
+        ("BTC", "2024-05-03 00:00", "67000.12"),
+    ),
+    "opening and closing times": (
+        "bitcoin-usd.csv",
+        "timeOpen;timeClose;name;open;high;low;close;volume;marketCap\n"
+        '"2025-12-06T00:00:00.000Z";"2025-12-06T23:59:59.999Z";"2781";89.1;90.2;88.9;89.2;37994.21;1781.33\n',
+        {"delimiter": ";"},
+        {"observed_at": "timeClose", "price_usd": "close", "volume_24h_usd": "volume"},
+        ("SYMBOL?", "2025-12-06 23:59", "89.2"),
+    ),
+    "a date and a time in a zone": (
+        "berlin.csv",
+        "date_iso;time_berlin;symbol;price_eur;price_usd\n2024-07-01;00:00;BTC;40004,0369;44152,2269\n",
+        {"decimal": ","},
+        {"observed_at": {"template": "{date_iso} {time_berlin}", "timezone": "Europe/Berlin"},
+         "price_usd": "price_usd"},
+        ("BTC", "2024-06-30 22:00", "44152.2269"),
+    ),
+    "a month-first date with a clock": (
+        "us.csv",
+        "Date,Time,Ticker,Last (USD)\n01/13/2024,9:30,BTC,42000.5\n01/02/2024,10:30,BTC,42001.5\n",
+        {},
+        {"observed_at": {"template": "{Date} {Time}", "format": "%m/%d/%Y %H:%M"}},
+        ("BTC", "2024-01-13 09:30", "42000.5"),
+    ),
+    "hours with AM and PM": (
+        "Bitstamp_BTCUSD_1h.csv",
+        "Date,Symbol,Open,High,Low,Close\n2017-08-17 04-PM,BTCUSD,16199,16263,16160,16200.5\n",
+        {},
+        {"observed_at": {"path": "Date", "format": "%Y-%m-%d %I-%p"}},
+        ("BTC", "2017-08-17 16:00", "16200.5"),
+    ),
+    "a column a coin": (
+        "wide.csv",
+        "time,BTC-USD,ETH-USD\n2024-01-01T00:00:00Z,42000,2200\n",
+        {"wide": {"columns": r"(?P<symbol>BTC|ETH)\-USD"}},
+        {"symbol": "symbol", "price_usd": "value", "currency": DOLLARS},
+        ("BTC", "2024-01-01 00:00", "42000"),
+    ),
+    "comments, and words for absent": (
+        "notes.csv",
+        "# exported by hand\n# 2024\ntimestamp,symbol,price_usd,market_cap\n"
+        + "".join(f"170406720{number}000,BTC,4200{number},{number * 100 or 'unknown'}\n" for number in range(9)),
+        {"comment": "#"},
+        {"observed_at": {"path": "timestamp", "type": "epoch_milliseconds"},
+         "market_cap_usd": {"path": "market_cap", "null": ["unknown"]}},
+        ("BTC", "2024-01-01 00:00", "42000"),
+    ),
+    "a currency in a column": (
+        "currencies.csv",
+        "date,coin,price,currency\n2024-01-01,BTC,42000,USD\n2024-01-01,ETH,2200,EUR\n",
+        {},
+        {"symbol": "coin", "currency": "currency"},
+        ("BTC", "2024-01-01 00:00", "42000"),
+    ),
+    "microseconds without a header": (
+        "ETHUSD-1d.csv",
+        "1735689600000000,93.6,95.1,92.8,94.5,10,1735775999999999,97,15,5,47,0\n"
+        "1735776000000000,94.5,97.8,94.3,96.9,21,1735862399999999,21,27,11,10,0\n",
+        {},
+        {"observed_at": {"path": "close_time", "type": "epoch_microseconds"}, "price_usd": "close"},
+        ("ETH", "2025-01-01 23:59", "94.5"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", EXPORTS)
+def test_guess_reads_an_export(kind: str, tmp_path: Path) -> None:
+    """Every miniature gives the map that a person would write, and with it the right quotes."""
+    name, content, files, fields, quote = EXPORTS[kind]
+    found = look(write(tmp_path, name, content))
+    assert {key: found.map["files"].get(key) for key in files} == files
+    assert {key: found.fields.get(key) for key in fields} == fields
+    assert found.quotes[0] == quote
+
+
+FORMS = {
+    "UTF-16 with a mark": "date\tsymbol\tprice_usd\n2024-01-01\tBTC\t42000\n".encode("utf-16"),
+    "UTF-16 without one": "date\tsymbol\tprice_usd\n2024-01-01\tBTC\t42000\n".encode("utf-16-be"),
+    "UTF-8 with a mark": b"\xef\xbb\xbfdate|symbol|price_usd\r\n2024-01-01|BTC|42000",
+    "gzip": gzip.compress(b"date,symbol,price_usd\n2024-01-01,BTC,42000\n"),
+    "carriage returns": b"date,symbol,price_usd\r2024-01-01,BTC,42000\r",
+    "a header in one cell": b'"date,symbol,price_usd"\n2024-01-01,BTC,42000\n',
+    "rows in one cell": b'"date,symbol,price_usd"\n"2024-01-01,BTC,42000"\n',
+    "a hint for spreadsheets": b"sep=;\ndate;symbol;price_usd\n2024-01-01;BTC;42000\n",
+    "one more cell": b"date,symbol,price_usd\n2024-01-01,BTC,42000,\n2024-01-02,BTC,43000,\n",
+    "lines, another header": b"---,---,---\ndate,symbol,price_usd\n2024-01-01,BTC,42000\n\ndate,symbol,price_usd\n",
+    "a title": b"Prices of my coins\n\ndate,symbol,price_usd\n2024-01-01,BTC,42000\n",
+    "quoted line ends": b'date,symbol,note,price_usd\n2024-01-01,BTC,"a\nb",42000\n',
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_guess_reads_a_form_of_file(form: str, tmp_path: Path) -> None:
+    """However it is written, what is in it is the same."""
+    found = look(write(tmp_path, "export.csv", FORMS[form]))
+    assert found.undecided == {}
+    assert found.quotes[0] == ("BTC", "2024-01-01 00:00", "42000")
+    assert found.trial is not None
+    assert found.trial.rejected == 0
+
+
+UNDECIDED = {
+    "the order of day and month": ("date,symbol,price_usd\n03/04/2024,BTC,65000\n", "observed_at", "03 April 2024"),
+    "and so it is with points": ("date;symbol;price_usd\n03.04.2024;BTC;65000\n", "observed_at", "04 March 2024"),
+    "a year of two digits": ("date,symbol,price_usd\n20/12/24,BTC,65000\n", "observed_at", "day and month"),
+    "thousands or decimals": ('date,symbol,price_usd\n2024-01-01,BTC,"1,234"\n', "decimal", "1,234"),
+    "the currency": ("date,symbol,price\n2024-01-01,BTC,65000\n", "currency", "US dollars"),
+    "another currency": ("date,symbol,price_eur\n2024-01-01,BTC,65000\n", "currency", "EUR"),
+    "its sign": ("date,symbol,price\n2024-01-01,BTC,€65000.10\n", "currency", "€65000.10"),
+    "a coin near the dollar": ("date,symbol,close\n2024-01-01,BTCUSDT,65000\n", "currency", 'accept = ["BTCUSDT"]'),
+    "the symbol": ("date,price_usd\n2024-01-01,65000\n", "symbol", '{ value = "BTC" }'),
+    "several pairs": ("date,pair,close\n2024-01-01,BTC/USD,6\n2024-01-01,ETH/USD,2\n", "symbol", "split the file"),
+    "the time": ("symbol,price_usd\nBTC,65000\n", "observed_at", "no column holds times"),
+    "a ruined time": ("time;symbol;price_usd\n1,77746E+12;BTC;6\n", "observed_at", "spreadsheet"),
+    "a month in Spanish": ("fecha,symbol,price_usd\n24 mayo 2024,BTC,6\n", "observed_at", "'mayo'"),
+    "a zone that is none": ("Date (EST),symbol,price_usd\n2024-01-01 09:30,BTC,6\n", "observed_at", "'est'"),
+    "a zone that only clocks show": (
+        "time,symbol,price_usd\n2024-10-25 02:00,BTC,6\n2024-10-26 02:00,BTC,6\n2024-10-27 01:00,BTC,6\n"
+        "2024-10-28 01:00,BTC,6\n",
+        "observed_at",
+        "a day apart at 02:00 and 01:00",
+    ),
+    "the price": ("date,symbol,a,b\n2024-01-01,BTC,65000,66000\n", "price_usd", '"a", "b"'),
+    "one of two prices": ("date,symbol,price usd,price_usd\n2024-01-01,BTC,6,7\n", "price_usd", "which of the columns"),
+    "trades without a header": ("1381095255,122.0,0.1\n1381179030,123.61,0.1\n", "price_usd", "column_2"),
+}
+
+
+@pytest.mark.parametrize("what", UNDECIDED)
+def test_guess_leaves_undecided(what: str, tmp_path: Path) -> None:
+    """What may be wrong is not guessed: the map says what to fill in, and is refused, by file and key, until then."""
+    text, key, said = UNDECIDED[what]
+    path = write(tmp_path, "export.csv", text)
+    assert said in look(path).undecided[key]
+    (tmp_path / "my.toml").write_text(guess_toml.write(guess.run([path])), encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        source_file.load(tmp_path / "my.toml")
+    assert any(f'{key}: "?" stands for what is still to be filled in' in line for line in refused.value.problems)
+
+
+def test_guess_takes_no_currency_for_dollars(tmp_path: Path) -> None:
+    """A file in euros has no first quotes to show: they would be wrong."""
+    assert look(write(tmp_path, "BTC_EUR.csv", "date,price\n2024-01-01,40000\n")).trial is None
+
+
+def test_guess_proposes_what_is_not_sure_as_a_comment(tmp_path: Path) -> None:
+    """A volume may count coins: it is not loaded before a person says so."""
+    path = write(tmp_path, "BTC-USD.csv", "Date,Open,High,Low,Close,Adj Close,Volume\n2024-01-01,1,2,1,2,2,900\n")
+    assert "volume_24h_usd" not in look(path).fields
+    assert '# volume_24h_usd = "Volume"' in guess_toml.write(guess.run([path]))
+
+
+def test_guess_keeps_rows_of_another_pair_out(tmp_path: Path) -> None:
+    """The symbol is said once for the whole file, so a row of another pair must not come in under it."""
+    path = write(tmp_path, "pairs.csv", "date,pair,close\n2024-01-01,BTC/USD,42000\n")
+    text = guess_toml.write(guess.run([path]))
+    path.write_text(path.read_text() + "2024-01-02,ETH/USD,2200\n")
+    found = trial.run(source_file.parse(text, name="a.toml", folder=tmp_path), path, first=5)
+    assert [(each.symbol, f"{each.quote.price_usd:f}") for each in found.first if each.quote] == [("BTC", "42000")]
+    assert [code for code, _ in found.reasons] == ["wrong_currency"]
+
+
+def test_guess_makes_one_map_for_files_that_agree(tmp_path: Path) -> None:
+    """Their names tell the symbols apart, and the glob names no other file."""
+    paths = [write(tmp_path, f"{name}_usd_2024.csv", f"date,close\n2024-01-01,{price}\n")
+             for name, price in (("btc", 42000), ("eth", 2200))]  # fmt: skip
+    write(tmp_path, "other.csv", "a,b\n")
+    found = look(*paths)
+    assert found.undecided == {}
+    assert found.quotes == [("btc", "2024-01-01 00:00", "42000")]
+    assert sorted(Path(found.map["files"]["glob"]).parent.glob(Path(found.map["files"]["glob"]).name)) == sorted(paths)
+
+
+def test_guess_says_in_what_files_differ(tmp_path: Path) -> None:
+    """One map could not read both."""
+    one, other = (
+        write(tmp_path, "a.csv", "date,close\n2024-01-01,1\n"),
+        write(tmp_path, "b.csv", "day,close\n2024-01-01,1\n"),
+    )
+    with pytest.raises(SliceError, match=r"a.csv and b.csv need maps of their own: they differ in columns"):
+        guess.run([one, other])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "is empty"), (b"PK\x03\x04 and so on", "Excel"), (b"a,b\n\x00\x00\x01", "no text"), (b"words\n", "columns"),
+     (b"\x1f\x8bnot gzip", "decompressed")],
+)  # fmt: skip
+def test_guess_says_why_a_file_is_none(content: bytes, said: str, tmp_path: Path) -> None:
+    """One clear sentence with the file's name."""
+    with pytest.raises(SliceError, match=rf"export.csv: .*{said}"):
+        guess.run([write(tmp_path, "export.csv", content)])
+
+
+def test_guess_samples_the_whole_of_a_large_file(tmp_path: Path) -> None:
+    """What proves day-first may stand far behind the beginning, of which alone a bounded part is read."""
+    early = "".join(f"{day:02}/01/2024 00:00,BTC,42000\n" for day in range(1, 13)) * 4000
+    path = write(tmp_path, "long.csv", "date,symbol,price_usd\n" + early + "13/01/2024 00:00,BTC,42000\n" * 20_000)
+    assert look(path).fields["observed_at"] == {"path": "date", "format": "%d/%m/%Y %H:%M"}
