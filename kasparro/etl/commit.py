@@ -15,12 +15,13 @@ from attrs import evolve, frozen
 
 from kasparro import errors
 from kasparro.clock import Clock
-from kasparro.etl import identify
+from kasparro.etl import duplicates, identify
 from kasparro.etl.compare import Refusal
 from kasparro.etl.job import Job
+from kasparro.etl.source import Duplicates
 from kasparro.fields import FieldNotes, KnownFields, Rename
 from kasparro.model import Checkpoint, Normalised, Page
-from kasparro.store import batches, checkpoints, drifts, leases, listings, runs, totals
+from kasparro.store import batches, checkpoints, contradictions, drifts, leases, listings, runs, totals
 from kasparro.store.db import Connection, Database
 from kasparro.tallies import Counts
 
@@ -38,11 +39,15 @@ _MAX_WAIT_SECONDS = 2.0
 
 @frozen(kw_only=True)
 class Batch:
-    """Records of one page, normalised, that commit together; `notes` are what was found out about the page's fields."""
+    """Records of one page, normalised, that commit together; `notes` are what was found out about the page's fields.
+
+    `start` is where reading their slice began.
+    """
 
     page: Page
     items: Sequence[Normalised]
     ends_page: bool
+    start: Checkpoint
     notes: FieldNotes | None = None
     refusal: Refusal | None = None
 
@@ -55,6 +60,17 @@ def origin_of(job: Job, page: Page) -> batches.Origin:
         run_id=job.run.id,
         constants=json.dumps(dict(page.constants)) if page.constants else None,
         ceiling=job.run.started_at + FUTURE_TOLERANCE,
+    )
+
+
+def _rule(job: Job, batch: Batch) -> contradictions.Rule | None:
+    files = job.source.files
+    if files is None:
+        return None
+    return contradictions.Rule(
+        reject=files.duplicates is Duplicates.REJECT,
+        since=duplicates.since(batch.page, batch.start, started_at=job.run.started_at),
+        unended=duplicates.unended(batch.start),
     )
 
 
@@ -95,7 +111,7 @@ class Committer:
 
     def load(self, job: Job, batch: Batch, reached: Checkpoint | None) -> None:
         """Commit one batch: records, counters and, where reading got to a point to resume from, the checkpoint."""
-        origin = origin_of(job, batch.page)
+        origin = evolve(origin_of(job, batch.page), rule=_rule(job, batch))
 
         def write(conn: Connection) -> Counts:
             if batch.notes is not None:

@@ -14,7 +14,7 @@ from attrs import asdict, evolve, frozen
 
 from kasparro import errors, log
 from kasparro.clock import Clock
-from kasparro.etl import ahead, ask, checkpoint, compare, fetch, normalise, tenure
+from kasparro.etl import ahead, ask, checkpoint, compare, duplicates, fetch, normalise, tenure
 from kasparro.etl.commit import Batch, Committer
 from kasparro.etl.faults import Faults, NoFaults
 from kasparro.etl.job import Job, Progress
@@ -200,7 +200,8 @@ class Pipeline:
         batches_to_come = self._prepare(job, reader, watch, start)
         for batch in ahead.ahead(batches_to_come, check=job.check, name=f"read-{job.source.name}"):
             newest = checkpoint.newest(batch.items, newest, started_at=job.run.started_at)
-            reached = checkpoint.reached(batch.page, newest, in_order=in_order) if batch.ends_page else None
+            kept = duplicates.kept(batch.page, batch.items, start, started_at=job.run.started_at)
+            reached = checkpoint.reached(batch.page, newest, in_order=in_order, kept=kept) if batch.ends_page else None
             self._judge(job, batch)
             if batch.items or batch.notes or (reached is not None and not checkpoint.same_place(reached, start)):
                 self.committer.load(job, batch, reached)
@@ -249,7 +250,8 @@ class Pipeline:
                     job.at("normalise", page=job.pages)
                     items = [watch.normalise(record, page.constants) for record in records[begin : begin + size]]
                 ends_page = begin + size >= len(records)
-                yield Batch(page=page, items=items, ends_page=ends_page, notes=notes, refusal=watch.refusal)
+                refusal = watch.refusal
+                yield Batch(page=page, items=items, ends_page=ends_page, start=start, notes=notes, refusal=refusal)
                 notes = None
 
 

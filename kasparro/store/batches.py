@@ -7,23 +7,27 @@ input writes nothing to raw_records, quotes, latest_quotes and listings: every w
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kasparro.model import Normalised
-from kasparro.store import db, listings, raw, rejections, replays
+from kasparro.store import contradictions, db, listings, raw, rejections, replays
 from kasparro.store.db import Connection
 from kasparro.tallies import Counts
 
 
 @frozen(kw_only=True)
 class Origin:
-    """Where a batch comes from. Beyond `ceiling` an observation is future-dated; `constants` is JSON text or None."""
+    """Where a batch comes from. Beyond `ceiling` an observation is future-dated; `constants` is JSON text or None.
+
+    With a `rule` its rows are all of one file, which may contradict itself.
+    """
 
     source: str
     slice: str
     run_id: int
     constants: str | None
     ceiling: datetime
+    rule: contradictions.Rule | None = None
 
 
 def stage(conn: Connection, items: Sequence[Normalised], *, midway: Callable[[], object]) -> None:
@@ -82,6 +86,12 @@ def load(conn: Connection, origin: Origin, *, around_raw: Callable[[str], object
     """
     listings.insert_staged(conn, source=origin.source)
     _settle(conn, origin)
+    removed = 0
+    if origin.rule is not None:
+        removed = contradictions.reject_staged(
+            conn, origin.rule, source=origin.source, slice_name=origin.slice, run_id=origin.run_id,
+            ceiling=origin.ceiling,
+        )  # fmt: skip
     listings.rename_settled(conn, source=origin.source, ceiling=origin.ceiling)
     around_raw("before")
     raw_inserted = raw.insert_staged(
@@ -91,7 +101,7 @@ def load(conn: Connection, origin: Origin, *, around_raw: Callable[[str], object
     _write_quotes(conn, origin)
     _move_latest(conn, origin)
     rejections.upsert_staged(conn, source=origin.source, run_id=origin.run_id)
-    return _count(conn, origin, raw_inserted)
+    return evolve(_count(conn, origin, raw_inserted), removed=removed)
 
 
 def load_rejected(conn: Connection, origin: Origin) -> Counts:

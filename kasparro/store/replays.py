@@ -175,16 +175,29 @@ def yield_to_later(conn: Connection, *, source: str) -> None:
 
 
 def remove_quotes(conn: Connection, stale: Sequence[Owned], *, ceiling: datetime) -> int:
-    """Delete quotes that their raw records no longer yield, and find the latest of their listings anew; how many.
+    """Delete quotes that their raw records no longer yield; see remove_keys."""
+    return remove_keys(
+        conn,
+        listing_ids=[each.listing_id for each in stale],
+        times=[each.observed_at for each in stale],
+        hashes=[each.record.content_hash for each in stale],
+        ceiling=ceiling,
+    )
 
-    One that another record has taken over meanwhile stays.
+
+def remove_keys(
+    conn: Connection,
+    *,
+    listing_ids: Sequence[int],
+    times: Sequence[datetime],
+    hashes: Sequence[UUID],
+    ceiling: datetime,
+) -> int:
+    """Delete the quotes of these keys, and find the latest of their listings anew; how many.
+
+    One that another record than that of its hash has taken over meanwhile stays.
     """
-    keys = {
-        "listing_ids": [each.listing_id for each in stale],
-        "times": [each.observed_at for each in stale],
-        "hashes": [each.record.content_hash for each in stale],
-        "ceiling": ceiling,
-    }
+    keys = {"listing_ids": listing_ids, "times": times, "hashes": hashes, "ceiling": ceiling}
     conn.execute(
         """
         select listing_id

@@ -83,9 +83,19 @@ def check_replay(etl: Etl) -> None:
     for name, each in etl.sources.items():
         normaliser = normalise.compile_source(each)
         replayed: dict[tuple[str | None, datetime], Any] = {}
-        rows = etl.rows("select payload::text from raw_records where source = %s order by last_seen_at", name)
-        for (payload,) in rows:
-            item = normaliser(next(json_text.records(f"[{payload}]", "")), {})
+        query = """
+            select payload::text, constants
+            from raw_records r
+            where source = %s
+            and not exists (
+                select from rejections j
+                where j.source = r.source and j.content_hash = r.content_hash and j.stage = 'read'
+                and resolved_at is null
+            )
+            order by last_seen_at
+        """
+        for payload, constants in etl.rows(query, name):
+            item = normaliser(next(json_text.records(f"[{payload}]", "")), constants or {})
             if item.quote is not None:
                 replayed[item.external_id, item.quote.observed_at] = item.quote.price_usd
         query = """

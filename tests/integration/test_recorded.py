@@ -1,6 +1,5 @@
 """Answers and files as they were recorded in the wild, through the real pipeline with the built-in sources."""
 
-import csv
 import json
 from datetime import datetime
 from decimal import Decimal
@@ -129,43 +128,3 @@ def test_raw_records_are_the_answer_when_put_together_again(etl, httpserver):
     etl.run(of=ask("coingecko", httpserver))
     payloads = [payload for (payload,) in etl.rows("select payload::text from raw_coingecko order by last_seen_at")]
     assert "[" + ", ".join(payloads) + "]" == text.strip()
-
-
-FILES = {
-    "yahoo_BTC-USD": (2061, "Date", "Close", "", "Volume"),
-    "coingecko_web_export_btc-usd_2024-2025": (620, "snapped_at", "price", "market_cap", "total_volume"),
-    "coingecko_derived_BTC_2024-10_2025-04": (181, "date", "price", "market_cap", "volume"),
-    "coingecko_derived_PEPE_2024-10_2025-04": (181, "date", "price", "market_cap", "volume"),
-}
-TOML = """
-name = "csv"
-kind = "csv_files"
-schedule = "every 1m"
-[files]
-glob = "{path}"
-[fields]
-symbol = {{ value = "BTC" }}
-name = {{ value = "Bitcoin" }}
-observed_at = "{time}"
-price_usd = "{price}"
-market_cap_usd = "{cap}"
-volume_24h_usd = "{volume}"
-"""
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_recorded_file_is_stored_exactly_when_a_small_map_describes_it(etl, tmp_path, name):
-    """Every row once, every number as it stands there; read again it gives nothing new."""
-    rows, time, price, cap, volume = FILES[name]
-    path = DATA / "csv" / f"{name}.csv"
-    toml = TOML.format(path=path, time=time, price=price, cap=cap or "none", volume=volume)
-    (tmp_path / "csv.toml").write_text(toml)
-    source = catalogue.load_all(Config.from_env({"KASPARRO_SOURCES_DIR": str(tmp_path)}))["csv"]
-    result = etl.run(of=source)
-    assert (result.status, result.counts) == (RunStatus.SUCCEEDED, Counts(read=rows, inserted=rows, raw_inserted=rows))
-    with path.open(newline="") as file:
-        found = [(Decimal(row[price]), Decimal(row[volume])) for row in csv.DictReader(file)]
-    assert etl.rows("select price_usd, volume_24h_usd from quotes order by observed_at") == found
-    again = etl.run(of=source)
-    assert (again.counts.inserted, again.counts.raw_inserted) == (0, 0)
-    assert again.counts.read == again.counts.unchanged <= 1

@@ -76,6 +76,7 @@ class CsvFilesReader:
                 constants=constants,
                 bytes_read=read,
                 last=last,
+                anew=place.anew,
                 unended=unended,
             )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kasparro.etl.readers import csv_header, csv_layout, csv_lines, csv_streams
 from kasparro.etl.readers.csv_header import Missing
@@ -26,8 +26,9 @@ class Place:
     """A file at the row to read next, with what was read for good before it.
 
     Without columns nothing is read yet: the first row may still grow. `skip_lines` lines, and the header
-    where `at_top`, come before the first record. `old_mac` files end their lines with carriage returns; the rest of
-    one that ends in a quoted field, and has the digest `given_up`, was waited for in vain.
+    where `at_top`, come before the first record. It is read `anew` where another
+    version of it was read before. `old_mac` files end their lines with carriage returns; the rest of one that ends in
+    a quoted field, and has the digest `given_up`, was waited for in vain.
     """
 
     file: BinaryIO
@@ -38,6 +39,7 @@ class Place:
     at_top: bool = False
     old_mac: bool = False
     given_up: str = ""
+    anew: bool = False
 
     def position(self, unclosed: str) -> dict[str, Any]:
         """What a checkpoint keeps of it, and the digest to wait for; what is as in plain files is left out."""
@@ -61,7 +63,9 @@ def find(file: BinaryIO, files: Files, checkpoint: Checkpoint, missing: Missing)
     Raises TruncatedError, LayoutError for a header that cannot be used, and UnclosedQuoteError for one that does not
     end.
     """
-    return _resume(file, files, checkpoint) or _begin(file, files, missing)
+    if resumed := _resume(file, files, checkpoint):
+        return resumed
+    return evolve(_begin(file, files, missing), anew=bool(checkpoint.position.get("offset")))
 
 
 def rows(place: Place, files: Files) -> Iterator[Row]:
@@ -111,8 +115,9 @@ def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> Place | Non
         wide=files.wide,
     )
     return Place(
-        file=stream, tally=tally, form=form, layout=layout, old_mac=old_mac, given_up=position.get("unclosed", "")
-    )
+        file=stream, tally=tally, form=form, layout=layout, old_mac=old_mac, given_up=position.get("unclosed", ""),
+        anew="since" in position,
+    )  # fmt: skip
 
 
 def _begin(file: BinaryIO, files: Files, missing: Missing) -> Place:
