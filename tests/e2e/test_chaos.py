@@ -143,7 +143,7 @@ def settings(home: Path, start: Start, env: dict[str, str]) -> tuple[dict[str, s
     args = ("--tick", str(FIRST_TICK), "--coinpaprika-coins", "40", "--coingecko-coins", "600")
     line = start("upstream", "--port", "0", *args, env=environment(home, {})).wait_line("CoinPaprika")
     url = line.split()[-1].removesuffix("/v1")
-    env = env | {"KASPARRO_LEASE_SECONDS": "1.5"}
+    env = env | {"KASPARRO_LEASE_SECONDS": "2"}
     for name, path in (("COINPAPRIKA", "v1"), ("COINGECKO", "api/v3")):
         env |= {f"KASPARRO_SOURCE_{name}_URL": f"{url}/{path}", f"KASPARRO_SOURCE_{name}_ENABLED": "on"}
     return env, url
@@ -177,7 +177,8 @@ def test_tables_are_those_of_undisturbed_runs_when_kills_come_at_random(
         for thread in threads:
             thread.start()
         for each in COMMANDS:
-            assert run(*each.argv(number), env=env | {"DATABASE_URL": second_dsn}).returncode in (0, 3)
+            ended = run(*each.argv(number), env=env | {"DATABASE_URL": second_dsn, "KASPARRO_LEASE_SECONDS": "30"})
+            assert ended.returncode in (0, 3), ended.stderr
         for thread in threads:
             thread.join()
         wrong = [f"round {number}: {each}" for each in differences(dsn, second_dsn)]
