@@ -8,7 +8,7 @@ from typing import Any
 import api_fixtures as fixtures
 import pytest
 from attrs import frozen
-from pages_browser import PHONE, Browser, launch
+from pages_browser import DESKTOP, PHONE, Browser, launch
 from selenium_axe_python import Axe
 
 from kasparro import errors
@@ -230,6 +230,26 @@ def test_dashboard_says_why_the_service_is_down(browser: Browser, service: Servi
         service.api.trouble = None
 
 
+def test_dashboard_waits_as_long_as_it_is_told(browser: Browser, service: Service) -> None:
+    """A 429 is said in the service's words, and nothing is asked for before its Retry-After."""
+    open_dashboard(browser, service, "?every=1")
+    browser.run(
+        """
+        window.asked = 0;
+        const told = {status: 429, headers: {"Retry-After": "600"}};
+        window.fetch = async () => {
+            window.asked += 1;
+            return new Response('{"detail": "too many questions"}', told);
+        };
+        """
+    )
+    browser.wait_text("#banner", "Too many questions.")
+    asked = browser.run("return window.asked")
+    browser.driver.execute_async_script("setTimeout(arguments[0], 2200)")
+    assert browser.run("return window.asked") == asked
+    assert "coingecko" in browser.text("#sources-rows")
+
+
 def test_dashboard_of_an_empty_service_is_calm(browser: Browser, databases: Any) -> None:
     """Before the first run every part says that there is nothing yet."""
     with fixtures.serve_clone(databases) as api, listening(api) as url:
@@ -250,8 +270,7 @@ def test_page_fits_a_phone(browser: Browser, service: Service, path: str) -> Non
     assert browser.run("return document.documentElement.scrollWidth") <= PHONE[0]
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [PHONE, (1280, 900)], ids=["phone", "desktop"])
+@pytest.mark.parametrize(("size", "dark"), [(PHONE, True), (DESKTOP, False)], ids=["phone-dark", "desktop-light"])
 def test_dashboard_is_accessible(browser: Browser, service: Service, size: tuple[int, int], dark: bool) -> None:
     """axe-core finds no fault: contrast, names, landmarks, tables, in both colour schemes."""
     open_dashboard(browser, service, size=size, dark=dark)

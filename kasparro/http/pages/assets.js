@@ -71,9 +71,15 @@ export async function refreshAsset() {
   const from = seconds ? new Date(now() - seconds * 1000).toISOString() : null;
   try {
     const asset = await get(`/assets/${encodeURIComponent(slug)}`, {}, options);
+    const state = JSON.stringify([slug, seconds, asset.latest]);
+    if (drawn?.state === state) {
+      drawn = { ...drawn, asset };
+      drawAsset();
+      return;
+    }
     const names = [...new Set(asset.listings.map((one) => one.source))].sort();
     const pages = await Promise.all(names.map((source) => get("/data", { asset: slug, source, from, limit: QUOTES }, options)));
-    drawn = { asset, names, quotes: pages.map((page) => page.data), cut: pages.some((page) => page.pagination.has_more), seconds };
+    drawn = { state, asset, names, quotes: pages.map((page) => page.data), cut: pages.some((page) => page.pagination.has_more), seconds };
     drawAsset();
   } catch (error) {
     if (error.kind !== "missing") {

@@ -5,12 +5,14 @@ import { find, setAttribute, setNote, setText, show, tickTimes } from "./dom.js"
 import { refreshAnomalies, refreshDrift, refreshRejections } from "./findings.js";
 import { clock, relative } from "./format.js";
 import { forgetKey, storeKey, storedKey } from "./key.js";
-import { drawRuns, refreshRuns } from "./runs.js";
+import { drawRuns, refreshRuns, runsState } from "./runs.js";
 import { refreshSources } from "./sources.js";
 
 // Seconds between two looks, or as many as ?every= says; after failures twice as many each time, up to a minute.
 const EVERY_SECONDS = Math.max(Number(new URLSearchParams(location.search).get("every")) || 10, 1);
 const MOST_SECONDS = Math.max(60, EVERY_SECONDS);
+// Seconds after which findings are asked for though no run ended: people accept drift and replay records, too.
+const FINDINGS_SECONDS = 60;
 // Milliseconds after the last letter until a search is sent.
 const TYPING_MS = 250;
 
@@ -39,17 +41,27 @@ async function refresh() {
   if (locked && names) {
     problems.push(["runs", new ApiError("key", "a key is needed")]);
   } else if (names) {
-    await Promise.all([
-      attempt("runs", refreshRuns(names)),
-      attempt("anomalies", refreshAnomalies()),
-      attempt("drift", refreshDrift()),
-      attempt("rejections", refreshRejections()),
-      attempt("assets", refreshAssets().then(refreshAsset)),
-    ]);
+    await Promise.all([attempt("runs", refreshRuns(names)), attempt("assets", refreshAssets().then(refreshAsset))]);
+    await refreshFindings(attempt, problems);
   }
   busy = false;
   find("refresh").disabled = false;
   conclude(problems.filter(([, error]) => error.name !== "AbortError"));
+}
+
+let findings = { state: null, at: 0 };
+
+async function refreshFindings(attempt, problems) {
+  const state = runsState();
+  if (state === findings.state && now() - findings.at < FINDINGS_SECONDS * 1000) {
+    return;
+  }
+  await Promise.all([
+    attempt("anomalies", refreshAnomalies()),
+    attempt("drift", refreshDrift()),
+    attempt("rejections", refreshRejections()),
+  ]);
+  findings = problems.length ? findings : { state, at: now() };
 }
 
 // What the failures of one look mean for the page, and when to look again.
@@ -162,7 +174,10 @@ function wireKey() {
 function wireControls() {
   const alone = (work) => () => work().catch((error) => error.name !== "AbortError" && conclude([["assets", error]]));
   let typing = null;
-  find("refresh").addEventListener("click", refresh);
+  find("refresh").addEventListener("click", () => {
+    findings.state = null;
+    refresh();
+  });
   find("window").addEventListener("change", refresh);
   find("show-expected").addEventListener("change", alone(refreshRejections));
   find("search").addEventListener("input", () => {

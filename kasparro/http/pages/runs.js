@@ -28,6 +28,11 @@ export async function refreshRuns(names, { signal } = {}) {
   drawRuns();
 }
 
+// Changes with every run that begins or ends: what runs find can only have changed then.
+export function runsState() {
+  return sources.map((name) => newestFirst(known.get(name)).slice(0, NEWEST).map((run) => `${run.run_id}${run.status}`)).join();
+}
+
 async function load(name, since, signal) {
   const first = !known.has(name);
   const page = await get("/runs", { source: name, limit: first ? FIRST : NEWEST }, { signal });
