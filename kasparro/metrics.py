@@ -138,8 +138,8 @@ class HttpCounts:
                 self._requests.labels(route, status)
 
     def add(self, route: str | None, *, status: int, seconds: float) -> None:
-        """Count one answer; `route` is a template of ROUTES, never a path that somebody asked for."""
-        self._requests.labels(route or NO_ROUTE, f"{status // 100}xx").inc()
+        """Count one answer; `route` is a template of ROUTES, never a path. One without a status (0) never came."""
+        self._requests.labels(route or NO_ROUTE, f"{(status or 500) // 100}xx").inc()
         self._seconds.labels(route or NO_ROUTE).observe(seconds)
 
     def collect(self) -> Iterator[metrics_core.Metric]:
