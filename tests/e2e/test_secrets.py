@@ -21,7 +21,7 @@ CLIENT_KEY, WRONG_KEY, PASSWORD = "canary-of-a-client", "canary-that-is-wrong", 
 SECRETS = (*KEYS.values(), CLIENT_KEY, WRONG_KEY, PASSWORD)
 PATHS = (
     "/runs", "/runs/0", "/stats", "/metrics", "/health", "/health/ready", "/rejections", "/drift", "/data", "/data?x=1",
-    "/assets/none", "/nowhere", "/openapi.json",
+    "/assets/none", "/nowhere", "/openapi.json", "/anomalies", "/compare-runs?source=careless_401", "/", "/docs",
 )  # fmt: skip
 # What an upstream says of the key that it got. A redirect puts it into the address.
 ANSWERS = {
@@ -116,6 +116,9 @@ def test_service_tells_no_secret_when_upstreams_repeat_their_key(
     for key in (CLIENT_KEY, WRONG_KEY, None):
         assert leaks(ask_everything(url, key)) == []
     assert serve.stop()[0] == 0
+    shown = run("runs", "list", "--json", env=careless)
+    assert "http_401" in shown.stdout
+    assert leaks(shown.stdout + shown.stderr) == []
     for line in ("request failed", "run ended", "GET /runs 200", "GET (unknown) 401"):
         assert line in serve.text
     assert leaks(serve.text) == []
