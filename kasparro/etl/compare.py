@@ -81,7 +81,8 @@ class Watch:
         self._known: KnownFields | None = None
         self._baseline: dict[str, Usual] = {}
         self._seen = Profile(fields={})
-        self._told: dict[tuple[str, DriftKind], Drift] = {}
+        self._told: set[tuple[str, DriftKind]] = set()
+        self._disputed: set[str] = set()
 
     def look(self, page: Page) -> FieldNotes | None:
         """What there is to write about the fields of a page; None for an input of which nothing was read."""
@@ -137,10 +138,12 @@ class Watch:
         """The drifts that this run has not told of yet, logged; one that was open before is no news."""
         news = []
         for each in self._by_policy(found):
-            if (each.path, each.kind) in self._told:
+            if {each.path, each.renamed_to} & self._disputed:
+                # A field that is gone from one page is, of all that was read, null more often: that is no news.
                 continue
             drifted = self._judge(each, known)
-            self._told[each.path, each.kind] = drifted
+            self._told.add((each.path, each.kind))
+            self._disputed |= {path for path in (each.path, each.renamed_to) if path is not None}
             news.append(drifted)
             before = (one for one in known.open if (one.path, one.kind) == (each.path, each.kind))
             is_old = any(one.renamed_to == each.renamed_to for one in before)
@@ -210,8 +213,8 @@ class Watch:
         )
 
     def _learned(self, known: KnownFields) -> dict[str, dict[str, Any]]:
-        paths = {path for one in self._told.values() for path in (one.path, one.renamed_to) if path is not None}
-        paths |= {path for one in known.open for path in (one.path, one.renamed_to) if path is not None}
+        paths = {path for one in known.open for path in (one.path, one.renamed_to) if path is not None}
+        paths |= self._disputed
         return {path: each.as_json() for path, each in drift.learn(self._baseline, self._seen, paths).items()}
 
     def _names(self, path: str) -> list[str]:

@@ -253,6 +253,8 @@ class Pipeline:
                 refusal = watch.refusal
                 yield Batch(page=page, items=items, ends_page=ends_page, start=start, notes=notes, refusal=refusal)
                 notes = None
+            if watch.refusal is not None:
+                return
 
 
 def _ending(job: Job, status: RunStatus, error: errors.KasparroError | None = None) -> runs.Ending:

@@ -21,8 +21,9 @@ CERTAIN, MARGIN = 0.85, 0.15
 _NAMES, _VALUES = 0.6, 0.4
 # What remains of a score when types differ: where both are numbers, spelled as text or not; and otherwise.
 _SPELLED, _OTHER_TYPE = 0.8, 0.4
-# Powers of ten between two runs of numbers from which on they have nothing in common.
-_DECADES = 1.5
+# Powers of ten between two runs of numbers from which on they have nothing in common; and how much more, for each power
+# that they stretch over: prices go from a millionth of a cent up, and the percentiles of a sample move by half a power.
+_DECADES, _MORE_DECADES = 1.5, 0.25
 # What values say that there are none to compare of: nothing.
 _UNKNOWN = 0.5
 # Fields on either side that are compared; so many changing at once is no rename.
@@ -99,7 +100,8 @@ def _values_alike(before: Usual, after: Usual) -> float:
 def _numbers_alike(one: Stats, other: Stats) -> float:
     decades = max(_apart(one.low, other.low), _apart(one.mid, other.mid), _apart(one.high, other.high))
     signs = (1 - _apart(one.negative, other.negative)) * (1 - 0.5 * _apart(one.whole, other.whole))
-    return max(0.0, 1 - decades / _DECADES) * signs
+    stretch = max(_apart(one.low, one.high), _apart(other.low, other.high))
+    return max(0.0, 1 - decades / (_DECADES + _MORE_DECADES * stretch)) * signs
 
 
 def _apart(one: float | None, other: float | None) -> float:

@@ -51,7 +51,7 @@ def of(found: Field, records: int) -> Usual:
         null=profile.rounded(found.null / max(found.seen, 1)),
         types={name: profile.rounded(found / count) for name, found in sorted(found.types.items())},
         stats=found.stats,
-        pages=found.pages,
+        pages=found.pages if any(found.pages) else (),
     )
 
 
