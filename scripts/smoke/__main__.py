@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 import checks
+import drifts
 from client import Client, Failed
 from compose import ComposeStack
 from local import LocalStack
@@ -62,6 +63,7 @@ def _whole(make: Callable[[str], Stack]) -> bool:
         ("metrics", lambda: checks.read_metrics(stack.client)),
         ("kill -9", lambda: checks.survive(stack)),
         ("limits", lambda: checks.keep_limits(stack)),
+        ("drift", lambda: drifts.see_drift(stack)),
         ("stop", lambda: checks.stop(stack)),
     ]
     held = False

@@ -62,38 +62,38 @@ def ingest(stack: Stack) -> str:
     sources = wait_for_sources(stack)
     counted = ", ".join(f"{name} {sources[name]['records']['inserted']:,}" for name in SOURCES)
     for name in SOURCES:
-        _require(sources[name]["records"]["inserted"] > 0, f"{name} inserted nothing")
+        require(sources[name]["records"]["inserted"] > 0, f"{name} inserted nothing")
     code, said = stack.once(["run", "coingecko"], {"COINGECKO_API_KEY": "wrong-" + UPSTREAM_KEYS["COINGECKO_API_KEY"]})
-    _require(code == 1, f"a wrong upstream key ended with exit code {code}: {said[-500:]}")
-    _require("COINGECKO_API_KEY" in said, f"a wrong upstream key is not named: {said[-500:]}")
+    require(code == 1, f"a wrong upstream key ended with exit code {code}: {said[-500:]}")
+    require("COINGECKO_API_KEY" in said, f"a wrong upstream key is not named: {said[-500:]}")
     return f"quotes: {counted}; a wrong key: exit 1, names COINGECKO_API_KEY"
 
 
 def read_api(client: Client) -> str:
     """Pages, filters, errors, request ids, latency. Reads only: also for a deployed service."""
     health = client.get("/health")
-    _require(health["status"] in ("ok", "degraded"), f"health is {health['status']}")
+    require(health["status"] in ("ok", "degraded"), f"health is {health['status']}")
     if client.key:
         for wrong in (None, client.key + "x"):
             answer = Client(client.url, wrong).ask("/data?limit=1")
-            _require(answer.status == 401 and "www-authenticate" in answer.headers, f"a wrong key: {answer.status}")
+            require(answer.status == 401 and "www-authenticate" in answer.headers, f"a wrong key: {answer.status}")
     seen = _walk(client)
     first = client.get("/data?limit=1")["data"]
-    _require(bool(first), "there is no quote at all")
+    require(bool(first), "there is no quote at all")
     quote = first[0]
     for name, value in (("source", quote["source"]), ("symbol", quote["symbol"]), ("asset", quote["asset"])):
         rows = client.get(f"/data?limit=20&{name}={value}")["data"]
-        _require(
+        require(
             bool(rows) and all(row[name].lower() == value.lower() for row in rows), f"the filter {name} does not hold"
         )
     _check_errors(client)
     request_id = f"smoke-{secrets.token_hex(4)}"
     answer = client.ask("/stats", headers={"X-Request-ID": request_id})
-    _require(answer.headers.get("x-request-id") == request_id == answer.json()["request_id"], "the request id is lost")
+    require(answer.headers.get("x-request-id") == request_id == answer.json()["request_id"], "the request id is lost")
     times = [client.ask("/data?limit=100&view=latest").seconds * 1000 for _ in range(20)]
     median = statistics.median(times)
     if client.url.startswith(("http://127.", "http://localhost")):
-        _require(median < _SLOWEST_PAGE_MS, f"a page takes {median:.0f} ms")
+        require(median < _SLOWEST_PAGE_MS, f"a page takes {median:.0f} ms")
     return f"{seen} rows in 5 pages, none twice; filters; 400, 401, 404, 405; request ids; a page in {median:.1f} ms"
 
 
@@ -112,7 +112,7 @@ def see_cron(client: Client, since: datetime) -> str:
 
     ended = wait_until(look, f"runs of {', '.join(sorted(enabled))} by the cron", seconds=_CRON_SECONDS)
     said = ", ".join(f"{name} {status}" for name, status in sorted(ended.items()))
-    _require(not {"succeeded", "partial"}.isdisjoint(ended.values()), f"no run of the cron went well: {said}")
+    require(not {"succeeded", "partial"}.isdisjoint(ended.values()), f"no run of the cron went well: {said}")
     return said
 
 
@@ -123,8 +123,8 @@ def run_again(stack: Stack) -> str:
         run = ask_for_run(stack, name)
         counts = run["counts"]
         written = counts["inserted"] + counts["updated"] + counts["raw_inserted"]
-        _require(run["status"] == "succeeded", f"{name}: the second run is {run['status']}: {run['error']}")
-        _require(written == 0, f"{name}: the second run wrote {written} records")
+        require(run["status"] == "succeeded", f"{name}: the second run is {run['status']}: {run['error']}")
+        require(written == 0, f"{name}: the second run wrote {written} records")
         read += counts["read"]
     return f"{read:,} records read again, 0 written"
 
@@ -132,11 +132,11 @@ def run_again(stack: Stack) -> str:
 def read_metrics(client: Client) -> str:
     """Without a key, Prometheus' text; its figures are those of /stats, and the requests made here are in it."""
     answer = Client(client.url).ask("/metrics")
-    _require(answer.status == 200, f"/metrics answered {answer.status}")
+    require(answer.status == 200, f"/metrics answered {answer.status}")
     samples = {
         name: float(value) for name, value in re.findall(r"^(\w+(?:\{.*\})?) (\S+)$", answer.body.decode(), re.M)
     }
-    _require(samples.get("kasparro_database_up") == 1, "/metrics does not see the database")
+    require(samples.get("kasparro_database_up") == 1, "/metrics does not see the database")
     compared = 0
     for source in client.get("/stats")["sources"]:
         label = f'source="{source["source"]}"'
@@ -144,31 +144,31 @@ def read_metrics(client: Client) -> str:
         wanted |= {f'kasparro_records_total{{outcome="{name}",{label}}}': source["records"][name] for name in OUTCOMES}
         wanted[f"kasparro_upstream_requests_total{{{label}}}"] = source["requests"]
         for name, value in wanted.items():
-            _require(samples.get(name) == value, f"{name} is {samples.get(name)}, /stats says {value}")
+            require(samples.get(name) == value, f"{name} is {samples.get(name)}, /stats says {value}")
         compared += len(wanted)
     served = samples.get('kasparro_http_requests_total{route="/data",status="2xx"}', 0.0)
-    _require(served > 0, "the requests for /data are not counted")
+    require(served > 0, "the requests for /data are not counted")
     return f"{len(samples)} samples; {compared} figures compared with /stats, 0 differences"
 
 
 def compare_runs(stack: Stack) -> str:
     """An upstream that hides nine of ten records is found in the run that read it, and beside the run before."""
     fault = {"upstream": "coinpaprika", "kind": "drop", "keep": 0.1, "times": 1}
-    _require(stack.upstream.ask("/_control/faults", method="POST", body=fault).status == 200, "no fault was set")
+    require(stack.upstream.ask("/_control/faults", method="POST", body=fault).status == 200, "no fault was set")
     run = ask_for_run(stack, "coinpaprika")
     found = stack.client.get("/compare-runs?source=coinpaprika")
     read, verdicts = found["counts"]["read"], [each for each in found["anomalies"] if each["run_id"] == run["run_id"]]
-    _require(found["a"]["run_id"] == run["run_id"], "the last run is not the one that is compared")
-    _require(read["ratio"] is not None and read["ratio"] < 0.2, f"the run read {read['a']} records after {read['b']}")
-    _require(found["configuration"]["changed"] is False, "the settings differ, though nobody changed them")
-    _require(any(each["rule"] == "min_records" for each in verdicts), f"no verdict on too few records: {verdicts}")
-    _require(run["anomalies"] == verdicts[::-1], "the run's record has other verdicts")
+    require(found["a"]["run_id"] == run["run_id"], "the last run is not the one that is compared")
+    require(read["ratio"] is not None and read["ratio"] < 0.2, f"the run read {read['a']} records after {read['b']}")
+    require(found["configuration"]["changed"] is False, "the settings differ, though nobody changed them")
+    require(any(each["rule"] == "min_records" for each in verdicts), f"no verdict on too few records: {verdicts}")
+    require(run["anomalies"] == verdicts[::-1], "the run's record has other verdicts")
     other = stack.client.get("/runs?source=csv&limit=1")["data"][0]["run_id"]
     for query, status in ((f"a={run['run_id']}&b={other}", 400), ("a=1", 400), ("a=1&b=999999999", 404)):
         answer = stack.client.ask(f"/compare-runs?{query}")
-        _require(answer.status == status, f"/compare-runs?{query} answered {answer.status}, not {status}")
+        require(answer.status == status, f"/compare-runs?{query} answered {answer.status}, not {status}")
     healed = ask_for_run(stack, "coinpaprika")
-    _require(healed["counts"]["read"] == read["b"], f"the next run read {healed['counts']['read']} records")
+    require(healed["counts"]["read"] == read["b"], f"the next run read {healed['counts']['read']} records")
     return f"{read['a']:,} records after {read['b']:,}, ratio {read['ratio']}; {run['anomalies'][0]['message']}"
 
 
@@ -180,10 +180,10 @@ def survive(stack: Stack) -> str:
     runs = stack.client.get("/runs?limit=100")["data"]
     crashed = [run for run in runs if run["status"] == "crashed"]
     resumed = [run for run in runs if run["resumed_from"] is not None]
-    _require(stack.restarts() > 0, "the service was never restarted: no fault fired")
-    _require(bool(crashed) and bool(resumed), "no run was closed as crashed and resumed")
+    require(stack.restarts() > 0, "the service was never restarted: no fault fired")
+    require(bool(crashed) and bool(resumed), "no run was closed as crashed and resumed")
     disturbed = stack.client.quotes_digest()
-    _require(disturbed == undisturbed, f"the quotes differ: {undisturbed} without kills, {disturbed} with them")
+    require(disturbed == undisturbed, f"the quotes differ: {undisturbed} without kills, {disturbed} with them")
     return f"killed {stack.restarts()} times, {len(resumed)} runs resumed, {disturbed[0]:,} quotes, 0 differences"
 
 
@@ -194,25 +194,25 @@ def keep_limits(stack: Stack) -> str:
     wait_for_sources(stack, "limited")
     stack.upstream.ask("/_control/requests", method="DELETE")
     fault = {"upstream": "coingecko", "kind": "status", "status": 429, "retry_after": "1", "page": 3, "times": 2}
-    _require(stack.upstream.ask("/_control/faults", method="POST", body=fault).status == 200, "no fault was set")
+    require(stack.upstream.ask("/_control/faults", method="POST", body=fault).status == 200, "no fault was set")
     run = ask_for_run(stack, "limited")
     entries = stack.upstream.get("/_control/requests")
     times = sorted(entry["monotonic"] for entry in entries)
     most = max(sum(start <= moment <= start + LIMIT_SECONDS for moment in times) for start in times)
     refused = sum(entry["status"] == 429 for entry in entries)
-    _require(run["status"] == "succeeded", f"the limited run is {run['status']}: {run['error']}")
-    _require(
+    require(run["status"] == "succeeded", f"the limited run is {run['status']}: {run['error']}")
+    require(
         refused == fault["times"] == run["throttled"], f"{refused} answers were 429, the run counts {run['throttled']}"
     )
-    _require(most <= LIMIT_REQUESTS, f"{most} requests within {LIMIT_SECONDS} s, {LIMIT_REQUESTS} are allowed")
+    require(most <= LIMIT_REQUESTS, f"{most} requests within {LIMIT_SECONDS} s, {LIMIT_REQUESTS} are allowed")
     return f"{len(times)} requests, {refused} of them 429; at most {most} of {LIMIT_REQUESTS} in any {LIMIT_SECONDS} s"
 
 
 def stop(stack: Stack) -> str:
     """`docker stop`, or SIGTERM: everything ends in order, and in time."""
     code, seconds = stack.stop()
-    _require(code == 0, f"the exit code is {code}")
-    _require(seconds < 10, f"it took {seconds:.1f} s")
+    require(code == 0, f"the exit code is {code}")
+    require(seconds < 10, f"it took {seconds:.1f} s")
     return f"exit code 0 after {seconds:.1f} s"
 
 
@@ -256,10 +256,10 @@ def _walk(client: Client) -> int:
         if path is None:
             break
         answer = client.ask(path)
-        _require(answer.status == 200, f"a page answered {answer.status}")
+        require(answer.status == 200, f"a page answered {answer.status}")
         page = answer.json()
         keys = {(row["source"], row["external_id"], row["observed_at"]) for row in page["data"]}
-        _require(not keys & seen, "a page repeats rows")
+        require(not keys & seen, "a page repeats rows")
         seen |= keys
         rows += len(page["data"])
         link = answer.headers.get("link", "")
@@ -280,11 +280,12 @@ def _check_errors(client: Client) -> None:
     for path, status in wanted.items():
         answer = client.ask(path)
         problem = answer.headers.get("content-type", "").startswith("application/problem+json")
-        _require(answer.status == status and problem, f"{path} answered {answer.status}, not a problem of {status}")
+        require(answer.status == status and problem, f"{path} answered {answer.status}, not a problem of {status}")
     refused = client.ask("/data", method="DELETE")
-    _require(refused.status == 405 and "allow" in refused.headers, f"DELETE /data answered {refused.status}")
+    require(refused.status == 405 and "allow" in refused.headers, f"DELETE /data answered {refused.status}")
 
 
-def _require(held: bool, otherwise: str) -> None:  # noqa: FBT001
+def require(held: bool, otherwise: str) -> None:  # noqa: FBT001
+    """Raise Failed with what is wrong unless it `held`."""
     if not held:
         raise Failed(otherwise)
