@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 from psycopg.types.json import Jsonb
 
-from kasparro.model import BACKFILL_PREFIX, Reading
+from kasparro.model import BACKFILL_PREFIX, Reading, Run
 from kasparro.store import db
 from kasparro.store.db import Connection
 
@@ -76,23 +76,31 @@ def get_facts(conn: Connection, run_id: int) -> Facts:
     )
 
 
-def list_history(conn: Connection, run_id: int, reading: Reading) -> list[tuple[Mapping[str, float], bool]]:
-    """Measures of the runs before that read alike with the same settings, newest first, and whether each was flagged.
+def list_history(
+    conn: Connection, run: Run, reading: Reading, *, config_fingerprint: str
+) -> list[tuple[Mapping[str, float], bool]]:
+    """Measures of the runs before that read alike with these settings, newest first, and whether each was flagged.
 
     Only runs of what the source has now that succeeded, or did but for rejections, have measures.
     """
     return conn.execute(
         """
         select r.measures, exists (select from anomalies a where a.run_id = r.id)
-        from runs u
-        join runs r on r.source = u.source and r.config_fingerprint = u.config_fingerprint
-        where u.id = %(run_id)s
+        from runs r
+        where r.source = %(source)s
         and r.reading = %(reading)s
-        and r.id < u.id
+        and r.config_fingerprint = %(config_fingerprint)s
+        and r.id < %(run_id)s
         order by r.id desc
         limit %(limit)s
         """,
-        {"run_id": run_id, "reading": reading.value, "limit": _LOOKED_AT},
+        {
+            "source": run.source,
+            "reading": reading.value,
+            "config_fingerprint": config_fingerprint,
+            "run_id": run.id,
+            "limit": _LOOKED_AT,
+        },
     ).fetchall()
 
 
@@ -115,7 +123,8 @@ def count_new_listings(conn: Connection, run_id: int) -> int:
 def median_price_move(conn: Connection, source: str, run_id: int, external_ids: Sequence[str]) -> float | None:
     """The median move, in percent up or down, from the quote before to the latest one, where this run wrote it.
 
-    None where fewer than twenty of the listings have both.
+    None where fewer than twenty of the listings have both. Every `limit 1` makes Postgres look that row up: without
+    statistics it would read all quotes instead.
     """
     pairs, median = db.one(
         conn.execute(
@@ -126,9 +135,20 @@ def median_price_move(conn: Connection, source: str, run_id: int, external_ids: 
                     order by abs(q.price_usd::double precision / b.price_usd::double precision - 1) * 100
                 )
             from unnest(%(external_ids)s::text[]) as e (external_id)
-            join listings l on l.source = %(source)s and l.external_id = e.external_id
-            join latest_quotes t on t.listing_id = l.id
-            join quotes q on q.listing_id = t.listing_id and q.observed_at = t.observed_at
+            cross join lateral (
+                select l.id
+                from listings l
+                where l.source = %(source)s
+                and l.external_id = e.external_id
+                limit 1
+            ) l
+            cross join lateral (
+                select c.listing_id, c.observed_at, c.price_usd, c.run_id
+                from latest_quotes t
+                join quotes c on c.listing_id = t.listing_id and c.observed_at = t.observed_at
+                where t.listing_id = l.id
+                limit 1
+            ) q
             cross join lateral (
                 select p.price_usd
                 from quotes p

@@ -40,4 +40,4 @@ alter table runs
     add column reading text check (reading in ('full', 'first', 'tail', 'rest', 'nothing')),
     add column measures jsonb,
     add check ((reading is null) = (measures is null));
-create index runs_by_reading on runs (source, reading, id desc) where reading is not null;
+create index runs_alike on runs (source, reading, config_fingerprint, id desc) where reading is not null;
