@@ -161,7 +161,8 @@ def _of_files(files: Sequence[FileName]) -> tuple[Entry, str]:
     """The symbol that the names of the files say, and the pattern that finds it where there are several."""
     symbols = [each.symbol for each in files]
     if not all(symbols):
-        todo = 'such as { value = "BTC" }: neither a column nor the name of the file says it'
+        usual = next((coin for coin, name in guess_names.COINS.items() if name and name == files[0].name), "BTC")
+        todo = f'such as {{ value = "{usual}" }}: neither a column nor the name of the file says it'
         return Entry(key="symbol", value=table(value=UNDECIDED), todo=todo), ""
     if len(set(symbols)) == 1:
         return Entry(key="symbol", value=table(value=symbols[0]), why="in the name of the file"), ""
