@@ -52,9 +52,10 @@ def _try(source: Source, path: Path, args: argparse.Namespace) -> trial.Trial:
 
 def _show(path: Path, found: trial.Trial) -> None:
     span = f", {output.moment(found.earliest)} to {output.moment(found.latest)}" if found.quotes else ""
+    repeated = f" ({found.repeated:,} of them repeated)" if found.repeated else ""
     more = "+" if len(found.listings) >= trial.MAX_LISTINGS else ""
     print(
-        f"{path}: {found.read:,} records: {found.quotes:,} quotes, {found.rejected:,} rejected; "
+        f"{path}: {found.read:,} records: {found.quotes:,} quotes{repeated}, {found.rejected:,} rejected; "
         f"listings: {len(found.listings):,}{more}{span}"
     )
     if found.first:
@@ -101,6 +102,7 @@ def entry(name: str, found: trial.Trial) -> dict[str, Any]:
         "file": name,
         "read": found.read,
         "quotes": found.quotes,
+        "repeated": found.repeated,
         "rejected": found.rejected,
         "listings": len(found.listings),
         "listings_complete": len(found.listings) < trial.MAX_LISTINGS,

@@ -156,7 +156,8 @@ def _files(paths: Sequence[Path], tables: Sequence[Table], identity: Identity) -
         why = f"before the header stands {guess_table.shown(' / '.join(filter(None, table.preamble)))}"
         entries.append(Entry(key="skip_lines", value=str(table.skip_lines), why=why))
     if not table.has_header:
-        why = "there is no header; these names are made up" if table.columns[0] == "column_1" else "there is no header"
+        why = "there is no header" if not table.preamble else "made of the lines above"
+        why = f"{why}; these names are made up" if table.columns[0] == "column_1" else why
         value = f"[{', '.join(map(guess_entry.text, table.columns))}]"
         entries.append(Entry(key="columns", value=value, why=why))
     if identity.name_pattern:

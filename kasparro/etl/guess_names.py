@@ -40,11 +40,11 @@ _PHRASES: Mapping[str, Mapping[int, str]] = {
         100: "price|current price|market price|price close|preis|preco|precio|prix|prezzo|prijs|spot price|coin price",
         92: "close|close price|closing price|price closing|schlusskurs|schluss|fechamento|preco de fechamento|cierre|"
         "precio de cierre|cloture|cours de cloture|prix de cloture|chiusura|prezzo di chiusura|slotkoers|closing|"
-        "preco fechamento|precio cierre|cours cloture|closing value",
+        "close last|preco fechamento|precio cierre|cours cloture|closing value",
         85: "last|last price|price last|kurs|ultimo|ultimo preco|ultimo precio|dernier|dernier cours|zuletzt|"
         "cours|koers|"
         "letzter kurs|letzter|cotacao|cotizacion|laatste|last trade price|exchange rate|trade price",
-        60: "rate|value|valor|wert|kurswert|",
+        60: "",
         40: "adj close|adjusted close|mid|mid price|average price|avg price|vwap|weighted price|mean price",
     },
     "observed_at": {
@@ -67,7 +67,7 @@ _PHRASES: Mapping[str, Mapping[int, str]] = {
         "kryptowahrung"
         "|cryptocurrency|kuerzel|crypto currency|coin code|moeda|moneda|monnaie|wahrung|waehrung",
         60: "pair|market|instrument|product|product id|trading pair|currency pair|symbol pair|par|"
-        "instrument name|paire",
+        "instrument name|paire|currency",
     },
     "name": {
         100: "name|coin name|full name|asset name|token name|nombre|nome|nom|bezeichnung|naam|currency name|"
@@ -113,6 +113,9 @@ _KNOWN = {
 }
 # A whole date, with the same sign, or none, between its parts.
 _DATE = re.compile(r"(?<![0-9])20[0-9]{2}([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12][0-9]|3[01])(?![0-9])")
+# Signs in names of columns, as words.
+_SIGNS = re.compile(r"(?i:us)\$|\b[A-Z]\$|[%$\u20ac\u00a3]")
+_WORDS = {"%": "pct", "US$": "usd", "$": "usd", "R$": "brl", "A$": "aud", "C$": "cad", "\u20ac": "eur", "\u00a3": "gbp"}
 # Words that make a price another thing than the price.
 _OTHER_PRICES = frozenset({
     "open", "high", "low", "change", "ath", "atl", "percent", "pct", "min", "max", "bid", "ask", "return", "prev",
@@ -146,9 +149,13 @@ class FileName:
     date_text: str = ""
 
 
+def _spell(sign: re.Match[str]) -> str:
+    return f" {_WORDS.get(sign[0].upper(), sign[0])} "
+
+
 def words(name: str) -> list[str]:
     """A column's name as plain small words: `Marktkapitalisierung (USD)`, `marketCap`, `price_usd`, `Préço`."""
-    split = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", " ", name.replace("%", " pct "))
+    split = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", " ", _SIGNS.sub(_spell, name))
     plain = unicodedata.normalize("NFKD", split.casefold().replace("\u00df", "ss"))
     return re.findall(r"[^\W_]+", "".join(sign for sign in plain if not unicodedata.combining(sign)))
 
@@ -157,10 +164,6 @@ def meaning(name: str) -> Meaning:
     """What a column's name says."""
     found = words(name)
     currency = next((word for word in found if word in FIAT | STABLE), "")
-    if "$" in name and not currency:
-        currency = "usd"
-    if "\u20ac" in name and not currency:
-        currency = "eur"
     full, bare = " ".join(found), " ".join(word for word in found if word not in FIAT | STABLE)
     scores = {}
     for field, phrases in _KNOWN.items():

@@ -16,6 +16,7 @@ from kasparro.etl.guess_bytes import Encoding, Sample
 from kasparro.etl.readers import csv_header, csv_layout, csv_lines
 from kasparro.etl.readers.csv_layout import Layout
 from kasparro.etl.readers.csv_lines import Form, Row
+from kasparro.etl.source import NULL_WORDS
 
 # Rows of which delimiter and header are judged; the header is among the first of them.
 _JUDGED_ROWS = 200
@@ -23,6 +24,8 @@ _PREAMBLE_ROWS = 40
 _PREAMBLE_CHARACTERS = 20_000
 # Rows kept of a file in all: what is found out about columns costs time for every one.
 _KEPT_ROWS = 5000
+# Rows below a header that are parts of it.
+_MAX_MORE_HEADERS = 3
 # Characters of what a message shows.
 _SHOWN = 200
 _MAX_RECORD_BYTES = 256 * 1024
@@ -143,9 +146,13 @@ def _try(body: bytes, form: Form, hinted: int) -> _Try | None:
         if unfit > 0.4 * len(rest):
             continue
         has_header = _is_header(cells, fitted)
-        preamble = tuple(" ".join(each.cells) for each in rows[:number])
+        names = [] if has_header else _named(body, cells, form)
+        if has_header and (more := _more_headers(fitted)):
+            has_header, names = False, _stacked([cells, *fitted[:more]])
+            number, fitted = number + 1 + more, fitted[more:]
+        preamble = tuple(" ".join(filter(None, each.cells)) for each in rows[:number])
         if not has_header:
-            layout = csv_layout.make(_named(body, cells, form), packed=packed, encoding=form.encoding, has_header=False)
+            layout = csv_layout.make(names, packed=packed, encoding=form.encoding, has_header=False)
         skipped = body[: offsets[number - 1]].decode(form.encoding, "replace").count("\n") - hinted if number else 0
         checked = [*fitted, cells][:_JUDGED_ROWS]
         others = set(csv_header.DELIMITERS) - {form.delimiter}
@@ -195,6 +202,24 @@ def _unpacked(row: Row, delimiter: str) -> tuple[list[str], str]:
 def _is_header(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row holds names where those below hold data."""
     return _data_share([cells]) <= _data_share(rows) / 3
+
+
+def _more_headers(rows: Sequence[Sequence[str]]) -> int:
+    """How many of the first rows below a header hold no data either, where all others do: units, or tickers."""
+    count = next((at for at, row in enumerate(rows) if _data_share([row])), 0)
+    words = {cell.strip().casefold() for row in rows[:count] for cell in row} - {"", *NULL_WORDS}
+    return count if 0 < count <= _MAX_MORE_HEADERS and words and all(map(any, map(_data, rows[count:]))) else 0
+
+
+def _data(row: Sequence[str]) -> list[bool]:
+    return [is_data(cell) for cell in row]
+
+
+def _stacked(heads: Sequence[Sequence[str]]) -> list[str]:
+    """One name a column of several headers: the last of the first column, and what tells the others apart."""
+    telling = [row for at, row in enumerate(heads) if at == 0 or len(set(row[1:])) > 1]
+    first = next(row[0] for row in reversed(heads) if row[0].strip() or row is heads[0])
+    return csv_layout.names([first, *(" ".join(filter(None, cells)) for cells in list(zip(*telling, strict=True))[1:])])
 
 
 def _data_share(rows: Sequence[Sequence[str]]) -> float:

@@ -58,6 +58,8 @@ def _rises(column: Column, columns: Sequence[Column]) -> bool:
     """Whether a column without a known name holds nothing but times that go one way, and is the only such one."""
     if column.meaning.scores or any(each.score("observed_at") for each in columns if each.times is not None):
         return False
+    if column.kind == "number" and column.times is not None and column.times.problem:
+        return False
     rows = column.texts[:500]
     if column.times is not None and column.kind == "number" and len(rows) > 1:
         return list(rows) in (sorted(rows), sorted(rows, reverse=True)) and len(set(rows)) > 1
@@ -143,7 +145,7 @@ def _hours(column: Column, times: Times) -> tuple[str, ...]:
     moments = _moments(column, times)
     hours = Counter(f"{each:%H:%M}" for each in moments)
     common = tuple(hour for hour, count in hours.most_common(2) if count * 5 > len(moments))
-    return common if _is_daily(moments) and common and "00:00" not in hours else ()
+    return common if _is_daily(moments) and common and not {"00:00", "23:59"} & set(hours) else ()
 
 
 def is_daily(choice: Choice) -> bool:

@@ -132,6 +132,21 @@ EXPORTS = {
         {"symbol": "coin", "currency": "currency"},
         ("BTC", "2024-01-01 00:00", "42000"),
     ),
+    "a header of several rows": (
+        "yf.csv",
+        "Price,Close,High,Volume\nTicker,BTC-USD,BTC-USD,BTC-USD\nDate,,,\n2024-01-01,44167.33,44175.43,18426978443\n",
+        {"skip_lines": 3, "columns": ["Date", "Close", "High", "Volume"]},
+        {"price_usd": "Close", "observed_at": "Date", "symbol": UNKNOWN},
+        ("SYMBOL?", "2024-01-01 00:00", "44167.33"),
+    ),
+    "a currency's sign in a name": (
+        "cotações.csv",
+        "Data;Criptomoeda;Preço (US$);Preço (R$)\n31/12/2023 23:59;BTC;42.265,19;200.000,00\n",
+        {"decimal": ","},
+        {"price_usd": "Preço (US$)", "symbol": "Criptomoeda",
+         "observed_at": {"path": "Data", "format": "%d/%m/%Y %H:%M"}},
+        ("BTC", "2023-12-31 23:59", "42265.19"),
+    ),
     "microseconds without a header": (
         "ETHUSD-1d.csv",
         "1735689600000000,93.6,95.1,92.8,94.5,10,1735775999999999,97,15,5,47,0\n"
@@ -274,6 +289,6 @@ def test_guess_says_why_a_file_is_none(content: bytes, said: str, tmp_path: Path
 
 def test_guess_samples_the_whole_of_a_large_file(tmp_path: Path) -> None:
     """What proves day-first may stand far behind the beginning, of which alone a bounded part is read."""
-    early = "".join(f"{day:02}/01/2024 00:00,BTC,42000\n" for day in range(1, 13)) * 4000
-    path = write(tmp_path, "long.csv", "date,symbol,price_usd\n" + early + "13/01/2024 00:00,BTC,42000\n" * 20_000)
+    early = "".join(f"{day:02}/01/2024 00:00,BTC,42000\n" for day in range(1, 13)) * 2000
+    path = write(tmp_path, "long.csv", "date,symbol,price_usd\n" + early + "13/01/2024 00:00,BTC,42000\n" * 9_000)
     assert look(path).fields["observed_at"] == {"path": "date", "format": "%d/%m/%Y %H:%M"}

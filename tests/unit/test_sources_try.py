@@ -116,3 +116,28 @@ def test_trial_keeps_little_of_a_long_file(folder: Path, monkeypatch: pytest.Mon
     found = trial.run(source_file.load(folder / "mine.toml"), write(folder, HEADER + rows), first=3)
     assert (found.read, found.quotes, found.rejected) == (20_000, 10_000, 10_000)
     assert (len(found.first), len(found.reasons), len(found.listings)) == (3, 1, 10)
+
+
+def test_try_rejects_rows_that_contradict_each_other(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a run does: all of them, the first as well; rows that only repeat a quote are counted apart."""
+    rows = "BTC,2024-01-01,1\nBTC,2024-01-01,2\nBTC,2024-01-01,1\nETH,2024-01-01,7\nETH,2024-01-01,7.0\n"
+    path = write(folder, HEADER + rows)
+    code, (found,) = attempt_json(folder, capsys, path)
+    assert (code, found["read"], found["quotes"], found["repeated"], found["rejected"]) == (3, 5, 2, 1, 3)
+    assert [(each["code"], each["records"]) for each in found["rejections"]] == [("ambiguous_key", 3)]
+    assert [each["symbol"] for each in found["first_quotes"]] == ["ETH", "ETH"]
+
+
+def test_try_lets_the_last_row_count_where_the_map_says_so(folder: Path) -> None:
+    """`duplicates = "last"` is a person's word that rows are corrections."""
+    text = MAP.format(expected="").replace("[files]", '[files]\nduplicates = "last"')
+    (folder / "mine.toml").write_text(text)
+    assert attempt(folder, write(folder, HEADER + "BTC,2024-01-01,1\nBTC,2024-01-01,2\n")) == 0
+
+
+def test_trial_forgets_old_keys(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered is bounded, and the newest of it is kept."""
+    monkeypatch.setattr(trial, "MAX_KEYS", 4)
+    rows = "".join(f"S{number},2024-01-01,1\n" for number in range(20)) + "S19,2024-01-01,2\n"
+    found = trial.run(source_file.load(folder / "mine.toml"), write(folder, HEADER + rows), first=1)
+    assert (found.read, found.quotes, found.rejected) == (21, 19, 2)
