@@ -82,7 +82,6 @@ def refuse(upstream: str, **fault: object) -> None:
     ("status", "times", "code", "slices"),
     [
         (404, 1, 3, {"done": 4, "failed": 1, "left": 0}),
-        (404, None, 1, {"done": 0, "failed": 5, "left": 0}),
         (402, 1, 1, {"done": 0, "failed": 1, "left": 4}),
         (410, None, 1, {"done": 0, "failed": 3, "left": 2}),
     ],
