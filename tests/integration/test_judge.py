@@ -1,5 +1,6 @@
 """Runs judged when they end: measured, compared with those before, and the verdicts written with the end."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,9 +11,9 @@ from etl_fixtures import HOUR, NOON, ListReader, page, record, serve, source
 from kasparro import errors
 from kasparro.config import Config
 from kasparro.etl import catalogue
-from kasparro.etl.source import FieldMap, Files, Kind, Paging
+from kasparro.etl.source import FieldMap, Files, Kind, Paging, Since
 from kasparro.model import RunStatus
-from kasparro.store import anomalies
+from kasparro.store import anomalies, run_comparisons
 from kasparro.upstream.options import Options
 from kasparro.upstream.server import UpstreamServer
 
@@ -153,6 +154,17 @@ def test_files_are_judged_by_what_they_have_more(etl, archive):
         assert found(etl.run(of=files)) == verdicts
 
 
+def test_nothing_new_raises_nothing_when_only_that_was_asked_for(etl):
+    """An API that is asked for what is new may have none of it; what it has is judged as a tail."""
+    asked = source(since=Since(param="since"))
+    for number in range(9):
+        assert found(etl.run(page(*coins(number)), of=asked)) == {}
+        assert found(etl.run(page(), of=asked)) == {}
+    readings = [row for (row,) in etl.rows("select reading from runs order by id")]
+    assert readings[:4] == ["first", "nothing", "tail", "nothing"]
+    assert found(etl.run(page(*coins(10, count=50)), of=asked))["records"] == "alert"
+
+
 def test_rest_of_an_interrupted_read_is_compared_with_none(etl, archive):
     """It is as long as the interruption left it."""
     files, path = archive
@@ -263,6 +275,9 @@ def test_fault_of_an_upstream_is_found_within_one_run(etl, standin, caplog, faul
     assert (result.status, set(found(result, timed=timed))) == (RunStatus.SUCCEEDED, metrics)
     rows = etl.rows("select metric, severity from anomalies where run_id = %s order by id", result.run_id)
     assert dict(rows) == found(result, timed=True)
+    schema = json.loads(run_comparisons.compare(etl.conn, result.run_id, result.run_id - 1))["schema"]
+    renamed = ["zz"], ["rank"]
+    assert (schema["added"], schema["missing"]) == (renamed if fault["kind"] == "rename" else ([], []))
     logged = {(line.metric, line.levelname) for line in caplog.records if line.message == "anomaly"}
     levels = {"warn": "WARNING", "alert": "ERROR"}
     assert logged == {(metric, levels[severity]) for metric, severity in rows}

@@ -181,12 +181,12 @@ def test_mistake_is_named_by_file_and_key_when_a_source_is_loaded(load, base, ol
 def test_every_mistake_is_named_at_once_when_there_are_several(load):
     """The operator repairs a file in one go."""
     text = (
-        API.replace("#top", "freshness_seconds = 0\nmax_rejected_share = 1.5")
+        API.replace("#top", "freshness_seconds = 0\nmax_rejected_share = 1.5\nmin_records = -1")
         .replace('price_usd = "price"', "")
         .replace('"shop"', '"X"')
     )
     keys = [line.split(": ")[1] for line in problems_of(load, text)]
-    assert keys == ["name", "max_rejected_share", "fields.price_usd", "freshness_seconds"]
+    assert keys == ["name", "max_rejected_share", "min_records", "fields.price_usd", "freshness_seconds"]
 
 
 @pytest.mark.parametrize(
