@@ -9,6 +9,7 @@ import api_fixtures as fixtures
 import pytest
 from attrs import frozen
 from pages_browser import DESKTOP, PHONE, Browser, launch
+from psycopg.types.json import Jsonb
 from selenium_axe_python import Axe
 
 from kasparro import errors
@@ -53,10 +54,10 @@ def fill(api: fixtures.Api) -> None:
     values = {"run_id": run_id, "now": now, "hostile": HOSTILE}
     api.conn.execute(
         """
-        insert into drifts (source, path, kind, action, first_run_id, last_run_id)
-        values ('coingecko', %(hostile)s, 'missing', 'warned', %(run_id)s, %(run_id)s)
+        insert into drifts (source, path, kind, action, details, first_run_id, last_run_id)
+        values ('coingecko', %(hostile)s, 'missing', 'warned', %(details)s, %(run_id)s, %(run_id)s)
         """,
-        values,
+        {**values, "details": Jsonb({"before": {"share": 1, "null": 0, "types": {"number": 1}}, "fields": ["rank"]})},
     )
     api.conn.execute(
         """
@@ -110,6 +111,8 @@ def test_dashboard_shows_every_part(browser: Browser, service: Service) -> None:
     assert len(browser.run("return document.querySelectorAll('#charts .anomaly')")) == 1
     assert "records: 0, usually about 2,000" in browser.text("#anomalies-rows")
     assert HOSTILE in browser.text("#drift-rows")
+    assert "read as rank" in browser.text("#drift-rows")
+    assert "was in 100 % of the records, number" in browser.text("#drift-rows")
     assert HOSTILE in browser.text("#rejections-rows")
     assert "price_missing" not in browser.text("#rejections-rows")
     browser.wait_text("#consensus", "90,000.00 USD, median of 2 sources")

@@ -1,7 +1,7 @@
 // What was not as it should be: anomalies of runs, drift of fields, rejected records.
 import { get } from "./api.js";
 import { fillRows, find, setNote, setText, show } from "./dom.js";
-import { count, percent } from "./format.js";
+import { NONE, count, percent } from "./format.js";
 
 // Findings of each kind that are asked for, and rows that are shown: what is the same but for its run is one row.
 const NEWEST = 200;
@@ -38,12 +38,35 @@ export async function refreshDrift() {
   fillRows(find("drift-rows"), open, (one) => one.id, (one) => [
     { text: one.kind.replace("_", " "), status: ["failed", "quarantined"].includes(one.action) ? "failed" : "partial", class: "tag" },
     one.source,
-    one.renamed_to ? [{ text: one.path, class: "code" }, { text: `→ ${one.renamed_to}`, class: "code" }] : { text: one.path, class: "code" },
-    one.action,
+    fieldOf(one),
+    seen(one.details),
+    [{ text: one.action, class: "main" }, { text: `drift ${one.id}`, class: "quiet" }],
     percent(one.confidence * 100, { digits: 0 }),
     { time: one.first_seen_at },
     { time: one.last_seen_at },
   ]);
+}
+
+function fieldOf({ path, renamed_to: to, details: { fields = [] } }) {
+  const feeds = fields.length ? [{ text: `read as ${fields.join(", ")}`, class: "quiet" }] : [];
+  return [{ text: path, class: "code" }, ...(to ? [{ text: `→ ${to}`, class: "code" }] : []), ...feeds];
+}
+
+const share = (number) => percent(number * 100, { digits: 0 });
+const types = (profile) => Object.keys(profile.types ?? {}).join(" or ");
+
+// How the field was and is: how often it is there, how often null, of which type.
+function seen({ before, after }) {
+  if (!before || !after) {
+    const known = before ?? after;
+    return known ? `${before ? "was" : "is"} in ${share(known.share)} of the records, ${types(known)}` : NONE;
+  }
+  const parts = [
+    types(before) === types(after) ? types(after) : `${types(before)} → ${types(after)}`,
+    share(before.share) === share(after.share) ? "" : `in ${share(before.share)} → ${share(after.share)}`,
+    share(before.null) === share(after.null) ? "" : `null in ${share(before.null)} → ${share(after.null)}`,
+  ];
+  return parts.filter(Boolean).join(", ");
 }
 
 export async function refreshRejections() {
