@@ -1,5 +1,6 @@
 """What is done about each kind of drift? The table [drift] of a source file."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 from attrs import frozen
@@ -41,3 +42,10 @@ class DriftPolicies:
         if kind is DriftKind.MISSING and self.missing is None:
             return Policy.QUARANTINE if required else Policy.WARN
         return Policy(getattr(self, kind.value))
+
+    def problems(self) -> Iterator[str]:
+        """What makes no sense, by its key."""
+        for kind in DriftKind:
+            if kind is not DriftKind.RENAMED and getattr(self, kind) is Policy.MAP:
+                others = ", ".join(policy for policy in Policy if policy is not Policy.MAP)
+                yield f"drift.{kind}: only a renamed field can be mapped; must be one of {others}"

@@ -45,6 +45,7 @@ def problems(source: Source) -> Iterator[str]:
         yield f"max_rejected_share: must be from 0 to 1, got {source.max_rejected_share!r}"
     if source.min_records is not None and source.min_records < 0:
         yield f"min_records: must be at least 0, got {source.min_records!r}"
+    yield from source.drift.problems()
     yield from field_rules.problems(source)
     if source.files is not None:
         yield from file_rules.problems(source.files)

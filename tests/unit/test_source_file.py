@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from kasparro.errors import ConfigError
-from kasparro.etl import source_file
+from kasparro.etl import normalise, source_file
 from kasparro.etl.catalogue import BUILT_IN_FOLDER
 from kasparro.etl.source import FieldMap, Kind, Order
+from kasparro.fields import DriftKind, Rename
+from kasparro.model import Record
 
 API = """
 name = "shop"
@@ -295,3 +297,49 @@ def test_files_have_neither_since_nor_backfill(load):
         "bad.toml: since: only a json_api source has since",
         "bad.toml: backfill: only a json_api source has backfill",
     } <= {*lines}
+
+
+def test_drift_policies_are_read_and_have_defaults(load):
+    """Without a table renames are mapped, what every quote needs is quarantined, the rest is warned about."""
+    usual = load(API).drift
+    assert (usual.renamed, usual.added, usual.of(DriftKind.TYPE_CHANGED, required=True)) == ("map", "warn", "warn")
+    missing = [usual.of(DriftKind.MISSING, required=required) for required in (True, False)]
+    assert missing == ["quarantine", "warn"]
+    given = load(API + '[drift]\nmissing = "fail"\nnull_jump = "ignore"\noptional = ["roi"]\n').drift
+    assert [given.of(DriftKind.MISSING, required=required) for required in (True, False)] == ["fail", "fail"]
+    assert (given.null_jump, given.optional) == ("ignore", ("roi",))
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('added = "map"', "drift.added: only a renamed field can be mapped"),
+        ('missing = "map"', "drift.missing: only a renamed field can be mapped"),
+        ('renamed = "guess"', "drift.renamed: must be one of ignore, warn, map, quarantine, fail, got 'guess'"),
+        ("null_jump = true", "drift.null_jump: must be one of"),
+        ('optional = "roi"', "drift.optional: must be an array of texts"),
+        ('vanished = "warn"', "drift: unknown key vanished"),
+    ],
+)
+def test_wrong_drift_policy_is_named_by_its_key(load, line, problem):
+    """What can be said there is listed."""
+    with pytest.raises(ConfigError) as caught:
+        load(f"{API}[drift]\n{line}\n")
+    assert [found for found in caught.value.problems if problem in found], caught.value.problems
+
+
+def test_rename_in_force_is_read_where_the_old_path_has_no_value(load):
+    """By every field that reads the path, in templates too; twice changes nothing."""
+    text = API.replace('external_id = "id"', 'external_id = { template = "{id}-{chain.name}" }')
+    renames = [Rename(path="id", renamed_to="uid"), Rename(path="price", renamed_to="last")]
+    renamed = load(text).renamed(renames)
+    assert renamed.fields["external_id"].template == "{id|uid}-{chain.name}"
+    assert renamed.fields["price_usd"].paths == ("price", "last")
+    assert renamed.renamed(renames) == renamed
+    item = normalise.compile_source(renamed)(
+        Record(
+            fields={"uid": "b", "chain": {"name": "x"}, "symbol": "B", "name": "Bit", "at": "2026-01-02"}, payload=""
+        ),
+        {},
+    )
+    assert item.external_id == "b-x"
