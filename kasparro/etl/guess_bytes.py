@@ -21,6 +21,7 @@ _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codec
 # How files begin that are often taken for CSV.
 _OTHERS = {
     b"PK\x03\x04": "a zip archive or an Excel workbook", b"\xd0\xcf\x11\xe0": "an Excel workbook", b"%PDF": "a PDF",
+    b"<": "a web page or XML", b"{": "JSON", b"[{": "JSON", b"[[": "JSON",
     b"PAR1": "a Parquet file", b"BZh": "a bzip2 archive", b"\xfd7zXZ": "an xz archive", b"(\xb5/\xfd": "a zstd archive",
 }  # fmt: skip
 # Of the bytes at one side of UTF-16 text in European letters nearly all are NUL; of those at the other nearly none.
@@ -68,7 +69,7 @@ def encoding(found: Sample) -> Encoding:
     """What the bytes are written in. Raises SliceError for what is no text."""
     head, name = found.head, found.path.name
     for magic, what in _OTHERS.items():
-        if head.startswith(magic):
+        if head.startswith(magic) or head.lstrip().startswith(magic):
             raise SliceError(f"{name}: is {what}, not a CSV file")
     for mark, word in _MARKS:
         if head.startswith(mark):

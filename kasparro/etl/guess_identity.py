@@ -124,7 +124,9 @@ def _holds_symbols(column: Column) -> bool:
         return True
     if all(each.casefold() in guess_names.FIAT for each in column.distinct):
         return False
-    short = sum(len(each) <= _LONGEST_SYMBOL and " " not in each and each == each.upper() for each in column.distinct)
+    short = sum(each.upper() in guess_names.COINS
+                or (len(each) <= _LONGEST_SYMBOL and " " not in each and each == each.upper())
+                for each in column.distinct)  # fmt: skip
     return short * 10 >= len(column.distinct) * 9
 
 

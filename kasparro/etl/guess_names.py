@@ -204,7 +204,8 @@ def file_name(path: PurePath) -> FileName:
     if not symbol:
         coins = {token for token in tokens if token in COINS}
         symbol = coins.pop() if len(coins) == 1 else ""
-        said = {token.casefold() for token in tokens} & FIAT
+        # Small letters may be a word, such as try.
+        said = {token.casefold() for token in tokens if token.isupper() or token in ("usd", "eur")} & FIAT
         currency = said.pop() if len(said) == 1 else ""
     titles = {title for title in COINS.values() if title.upper() not in COINS and _holds(stem, title)}
     longest = max(titles, key=len, default="")

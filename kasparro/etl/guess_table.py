@@ -84,13 +84,7 @@ def find(sample: Sample) -> Table:
     body = sample.head[len(encoding.mark) :]
     if line_end == "CR":
         body = body.replace(b"\r", b"\n")
-    text = body.decode(encoding.name, "replace")
-    hint = _HINT.fullmatch(text.partition("\n")[0])
-    comment = next((sign for line in text[:_PREAMBLE_CHARACTERS].splitlines()[:_PREAMBLE_ROWS]
-                    for sign in _COMMENTS if _is_comment(line.lstrip(), sign)), "")  # fmt: skip
-    hinted = 1 if hint else 0
-    forms = [Form(encoding=encoding.name, delimiter=sign, comment=comment)
-             for sign in ([hint[1]] if hint else csv_header.DELIMITERS)]  # fmt: skip
+    forms, hinted = _forms(body, encoding)
     tries = [found for form in forms if (found := _try(body, form, hinted)) is not None]
     if not tries:
         raise SliceError(f"{sample.path.name}: no comma, semicolon, tab or bar makes columns of its rows")
@@ -124,6 +118,17 @@ def find(sample: Sample) -> Table:
 def is_data(cell: str) -> bool:
     """Whether a cell holds a number, date or time rather than a name."""
     return _DATA.fullmatch(cell.strip()) is not None
+
+
+def _forms(body: bytes, encoding: Encoding) -> tuple[list[Form], int]:
+    """The forms that the text may have, and how many lines at its top only tell of them."""
+    text = body.decode(encoding.name, "replace")
+    hint = _HINT.fullmatch(text.partition("\n")[0])
+    comment = next((sign for line in text[:_PREAMBLE_CHARACTERS].splitlines()[:_PREAMBLE_ROWS]
+                    for sign in _COMMENTS if _is_comment(line.lstrip(), sign)), "")  # fmt: skip
+    delimiters = [hint[1]] if hint else csv_header.DELIMITERS
+    forms = [Form(encoding=encoding.name, delimiter=sign, comment=comment) for sign in delimiters]
+    return forms, 1 if hint else 0
 
 
 def _is_comment(line: str, sign: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from guessing import look, write
 
 from kasparro.errors import ConfigError, SliceError
-from kasparro.etl import guess, guess_toml, source_file, trial
+from kasparro.etl import guess, guess_names, guess_toml, source_file, trial
 
 DOLLARS = {"value": "USD"}
 UNKNOWN = {"value": "?"}
@@ -245,6 +245,27 @@ def test_guess_proposes_what_is_not_sure_as_a_comment(tmp_path: Path) -> None:
     assert '# volume_24h_usd = "Volume"' in guess_toml.write(guess.run([path]))
 
 
+@pytest.mark.parametrize(
+    ("name", "symbol", "currency"),
+    [
+        ("btc-usd-max.csv", "BTC", "usd"),
+        ("XBTUSD_1440.csv", "XBT", "usd"),
+        ("BTCUSDT-1h-2024-01.csv", "BTC", "usdt"),
+        ("1INCHUSDT.csv", "1INCH", "usdt"),
+        ("BITSTAMP_BTCUSD, 1D.csv", "BTC", "usd"),
+        ("APE-EUR (1).csv", "APE", "eur"),
+        ("export_BTC_2024.csv.gz", "BTC", ""),
+        ("DATA_FINAL.csv", "", ""),
+        ("BTC_vs_ETH.csv", "", ""),
+        ("my_try.csv", "", ""),
+    ],
+)
+def test_file_name_says_a_symbol_only_where_it_is_plain(name: str, symbol: str, currency: str) -> None:
+    """A known coin by itself, or a pair; any other word in capitals may be anything."""
+    found = guess_names.file_name(Path(name))
+    assert (found.symbol, found.currency) == (symbol, currency)
+
+
 def test_guess_keeps_rows_of_another_pair_out(tmp_path: Path) -> None:
     """The symbol is said once for the whole file, so a row of another pair must not come in under it."""
     path = write(tmp_path, "pairs.csv", "date,pair,close\n2024-01-01,BTC/USD,42000\n")
@@ -279,6 +300,7 @@ def test_guess_says_in_what_files_differ(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [(b"", "is empty"), (b"PK\x03\x04 and so on", "Excel"), (b"a,b\n\x00\x00\x01", "no text"), (b"words\n", "columns"),
+     (b" <!doctype html><p>a,b", "a web page"), (b'[{"price": 1, "date": 2}]', "JSON"),
      (b"\x1f\x8bnot gzip", "decompressed")],
 )  # fmt: skip
 def test_guess_says_why_a_file_is_none(content: bytes, said: str, tmp_path: Path) -> None:
