@@ -19,7 +19,8 @@ from kasparro.store.bounded import BoundedDatabase
 
 _NUMBERS = ("run", "seconds", "read", "inserted", "updated", "unchanged", "duplicate", "rejected")
 _HEADERS = ("run", "source", "slice", "trigger", "status", "started", *_NUMBERS[1:], "anomalies")
-_SECTIONS = ("counts", "traffic", "durations", "stage_seconds", "measures")
+# The parts of a comparison, and what stands before the names of their figures: some are in several.
+_SECTIONS = {"counts": "", "traffic": "", "durations": "", "stage_seconds": "stage ", "measures": "measured "}
 
 Json = Mapping[str, Any]
 
@@ -74,7 +75,11 @@ def _compare(conn: db.Connection, args: argparse.Namespace) -> None:
         run = found[name]
         about = f"run {run['run_id']} of {run['source']}, {run['status']}, from {run['started_at']}" if run else "none"
         print(f"{name}: {about}")
-    rows = [_difference(name, each) for section in _SECTIONS for name, each in found[section].items()]
+    rows = [
+        _difference(f"{prefix}{name}", each)
+        for section, prefix in _SECTIONS.items()
+        for name, each in found[section].items()
+    ]
     headers = ("figure", "a", "b", "a - b", "a / b")
     output.show_table(headers, [row for row in rows if set(row[1:3]) - {"0", None}], numbers=headers[1:])
     for line in _changes(found):
