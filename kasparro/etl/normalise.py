@@ -133,9 +133,12 @@ def _compile_currency(source: Source) -> Callable[..., str]:
     spec = source.fields[CURRENCY]
     get = _getter(source, spec)
     dollars = number_text.DOLLARS | {word.strip().casefold() for word in spec.accept}
+    usual = frozenset({"USD", "usd", *spec.accept})
 
     def check(fields: Mapping[str, Any], _symbol: str, _name: str) -> str:
         found = get(fields)
+        if isinstance(found, str) and found in usual:
+            return found
         if found is None:
             raise BadValueError("currency_missing", "in which currency the price is, is missing")
         word = values.text(found, CURRENCY, values.MAX_TEXT_CHARACTERS["symbol"])

@@ -212,6 +212,34 @@ def test_file_is_an_error_of_its_own_when_its_header_cannot_be_used(tmp_path, co
     assert error(write(tmp_path, content), max_record_bytes=1000) == "bad_header"
 
 
+def test_rest_is_read_when_a_file_keeps_ending_in_a_quote(tmp_path):
+    """What was waited for in vain is a rejection of the first line; all of it is read again when the file grows."""
+    start = HEADER + "S,N,2026-01-01,1\n"
+    path = write(tmp_path, start + '"T,N,2026-01-01,2\nU,N,2026-01-01,3\n')
+    reader = csv_files.CsvFilesReader(source(path))
+    page = next(reader.read("a.csv", Checkpoint(slice="a.csv")))
+    waiting = Checkpoint(slice="a.csv", position=page.position, validators=page.validators)
+    for _ in range(2):
+        records, after = read(path, waiting)
+        assert (prices(records), after) == (["unclosed_quote", "3"], waiting)
+    path.write_text(start + '"T,N,2026-01-01,2\nU,N,2026-01-01,3\n",N,2026-01-01,4\n')
+    records, after = read(path, waiting)
+    assert (prices(records), after.position["offset"]) == (["4"], path.stat().st_size)
+
+
+def test_unclosed_quote_is_waited_for_again_when_the_file_grew_meanwhile(tmp_path):
+    """Somebody is still writing it, until a record would be too long."""
+    path = write(tmp_path, HEADER + '"T,N')
+    page = next(csv_files.CsvFilesReader(source(path)).read("a.csv", Checkpoint(slice="a.csv")))
+    waiting = Checkpoint(slice="a.csv", position=page.position, validators=page.validators)
+    path.write_text(HEADER + '"T,N,2026-01-01,2\nU,N,2026-01-01,3\n')
+    assert error(path, waiting) == "unclosed_quote"
+    path.write_text(HEADER + '"T,N,2026-01-01,2\n' + "U,N,2026-01-01,3\n" * 100)
+    records, after = read(path, waiting, max_record_bytes=1000)
+    assert prices(records) == ["record_too_long", *["3"] * 100]
+    assert after.position["offset"] == path.stat().st_size
+
+
 def test_columns_are_told_apart_when_names_repeat_or_are_blank(tmp_path):
     """Every cell is kept under a name of its own."""
     path = write(tmp_path, "symbol,name,date,price,note,note,,\nS,N,2026-01-01,1,x,2,3,4\n")

@@ -66,7 +66,8 @@ class CsvFilesReader:
         unclosed: UnclosedQuoteError | None = None
 
         def page(*, last: bool = False) -> Page:
-            nonlocal counted, weight
+            nonlocal counted, weight, unended
+            again, unended = unended, 0
             read, counted, weight = place.file.tell() - counted, place.file.tell(), 0
             return Page(
                 slice=slice_name,
@@ -77,16 +78,18 @@ class CsvFilesReader:
                 bytes_read=read,
                 last=last,
                 anew=place.anew,
-                unended=unended,
+                unended=again,
             )
 
         try:
             for row in csv_place.rows(place, self._files):
-                if not row.ended and not unended and records:
-                    yield page()
-                    records = []
                 found = layout.records(row)
-                unended = 0 if row.ended else len(found)
+                if not row.ended:
+                    # What is read again the next time stands in pages of its own.
+                    if not unended and records:
+                        yield page()
+                        records = []
+                    unended += len(found)
                 records += found
                 if layout.spread:
                     weight += sum(len(record.payload) for record in found)

@@ -137,6 +137,11 @@ class _Lines:
         line = self._given_back.popleft() if self._given_back else self._readline(self._max_bytes)
         return bool(line) and self._pass_over(line)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the last line taken has its end."""
+        return self._has_end(self._taken[-1])
+
     def waiting(self) -> UnclosedQuoteError:
         """What is to be said of the lines that nothing was done with."""
         digest = hashlib.blake2b(digest_size=16)
@@ -166,8 +171,8 @@ class _Lines:
         # What cannot be decoded becomes lone surrogates: nothing is lost, and the record is seen to be undecodable.
         if not self._wide:
             return line.decode(self._encoding, "surrogateescape")
-        half = "\udc80" if len(line) % 2 else ""
-        return line[: len(line) // 2 * 2].decode(self._encoding, "surrogatepass") + half
+        # Half a character, at the very end, says nothing yet.
+        return line[: len(line) // 2 * 2].decode(self._encoding, "surrogatepass")
 
 
 def rows(
@@ -196,6 +201,8 @@ def rows(
             yield lines.take_first(defect="record_too_long", message=f"has more than {max_record_bytes} bytes")
         except csv.Error as ex:
             if "unexpected end of data" not in str(ex):
+                # What is wrong with a line that has not ended may be something else when it has.
+                tally.held = tally.held or not lines.ended
                 yield lines.take_first(defect="bad_csv", message=str(ex))
                 continue
             unclosed = lines.waiting()

@@ -40,11 +40,14 @@ def opened(path: Path, name: str) -> Iterator[BinaryIO]:
 
 
 def ends_lines_with_cr(file: BinaryIO) -> bool:
-    """Whether lines end with a carriage return alone, as on old Macs; the file is at its beginning before and after."""
+    """Whether lines end with a carriage return alone, as on old Macs; the file is at its beginning before and after.
+
+    The first line alone decides, and only when something follows it: its end may still be being written.
+    """
     block = file.read(_PEEKED_BYTES)
     file.seek(0)
-    # A return at the very end may be the first half of a line end that is being written.
-    return b"\r" in block[:-1] and b"\n" not in block
+    first = block.find(b"\r")
+    return 0 <= first < len(block) - 1 and b"\n" not in block[: first + 2]
 
 
 def with_line_feeds(file: BinaryIO) -> BinaryIO:
