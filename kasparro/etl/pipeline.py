@@ -184,10 +184,16 @@ class Pipeline:
     def _ingest(self, job: Job, task: Task) -> None:
         purse = Purse(self._database, self.committer, job)
         reader = (task.open_reader or self._open_reader)(job.source, ask.asker(self._http, job, purse))
+        compiled = task.compiler(job.source)
+
+        def compiler(source: Source) -> normalise.Normaliser:
+            # Of thousands of files each would compile the same.
+            return compiled if source is job.source else task.compiler(source)
+
         for slice_name in reader.slices():
             job.slices += 1
             try:
-                self._ingest_slice(job, reader, task.compiler, slice_name)
+                self._ingest_slice(job, reader, compiler, slice_name)
             except errors.SliceError as ex:
                 logger.error("slice failed", extra={"slice": slice_name, "code": ex.code, "error": ex.message})
                 job.slice_errors.append(ex)
