@@ -41,6 +41,8 @@ _KNOWN_COLUMNS = {
 }  # fmt: skip
 # Characters: a source's name has 40, and some may be put before or behind.
 _LONGEST_NAME = 36
+# Files that a message shows the differences of.
+_SHOWN = 5
 
 
 @frozen(kw_only=True)
@@ -83,21 +85,27 @@ def run(paths: Sequence[Path]) -> Guess:
 
 
 def _check_alike(paths: Sequence[Path], tables: Sequence[Table]) -> None:
-    """Raises SliceError for files that one map cannot read, saying in what they differ."""
-    first = tables[0]
-    for path, table in zip(paths[1:], tables[1:], strict=True):
-        for what, one, other in (
-            ("columns", first.columns, table.columns),
-            ("delimiter", first.delimiter, table.delimiter),
-            ("encoding", first.encoding.declared, table.encoding.declared),
-            ("lines before the header", first.skip_lines, table.skip_lines),
-            ("header", first.has_header, table.has_header),
-        ):
-            if one != other:
-                raise SliceError(
-                    f"{paths[0].name} and {path.name} need maps of their own: they differ in {what}, "
-                    f"{guess_table.shown(one)} and {guess_table.shown(other)}"
-                )
+    """Raises SliceError for files that one map cannot read, saying which differ, and in what."""
+    differing = [
+        f"{path.name} has {what} {guess_table.shown(found)}, {paths[0].name} has {guess_table.shown(first)}"
+        for path, table in zip(paths[1:], tables[1:], strict=True)
+        for what, found, first in _differences(table, tables[0])[:1]
+    ]
+    if differing:
+        more = f"; and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
+        raise SliceError(f"one map cannot read them all: {'; '.join(differing[:_SHOWN])}{more}")
+
+
+def _differences(one: Table, other: Table) -> list[tuple[str, object, object]]:
+    compared = (
+        ("columns", one.columns, other.columns),
+        ("the delimiter", one.delimiter, other.delimiter),
+        ("the encoding", one.encoding.name, other.encoding.name) if one.encoding.declared != other.encoding.declared
+        else ("", "", ""),
+        ("lines before its header:", one.skip_lines, other.skip_lines),
+        ("a header:", one.has_header, other.has_header),
+    )  # fmt: skip
+    return [(what, mine, theirs) for what, mine, theirs in compared if mine != theirs]
 
 
 def _known(columns: Sequence[Column]) -> tuple[str, ...]:

@@ -288,13 +288,13 @@ def test_guess_makes_one_map_for_files_that_agree(tmp_path: Path) -> None:
 
 
 def test_guess_says_in_what_files_differ(tmp_path: Path) -> None:
-    """One map could not read both."""
-    one, other = (
-        write(tmp_path, "a.csv", "date,close\n2024-01-01,1\n"),
-        write(tmp_path, "b.csv", "day,close\n2024-01-01,1\n"),
-    )
-    with pytest.raises(SliceError, match=r"a.csv and b.csv need maps of their own: they differ in columns"):
-        guess.run([one, other])
+    """One map could not read them; each that is not like the first is named."""
+    texts = {"a": "date,close\n2024-01-01,1\n", "b": "day,close\n2024-01-01,1\n", "c": "date;close\n2024-01-01;1\n"}
+    paths = [write(tmp_path, f"{name}.csv", text) for name, text in texts.items()]
+    with pytest.raises(SliceError) as refused:
+        guess.run(paths)
+    assert "b.csv has columns ['day', 'close'], a.csv has ['date', 'close']" in refused.value.message
+    assert "c.csv has the delimiter ';', a.csv has ','" in refused.value.message
 
 
 @pytest.mark.parametrize(
