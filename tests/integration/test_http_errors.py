@@ -39,7 +39,7 @@ def problem(result: testing.Result, status: int, code: str) -> Any:
     return body
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/data/1", "/runs/1/2", "/health/none", "//", "/%00", "/\u00e9"])
+@pytest.mark.parametrize("path", ["/nothing", "/data/1", "/runs/1/2", "/health/none", "//nothing", "/%00", "/\u00e9"])
 def test_unknown_path_is_a_problem(api: fixtures.Api, path: str) -> None:
     """404, also for what no route was made of."""
     problem(api.get(path), 404, "not_found")

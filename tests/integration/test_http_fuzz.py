@@ -73,7 +73,7 @@ def check(result: Any) -> None:
         return
     if result.status_code < 400:
         assert result.headers["Content-Type"].partition(";")[0] in (
-            "application/json", "text/csv", "application/x-ndjson",
+            "application/json", "text/csv", "application/x-ndjson", "text/html", "text/javascript", "text/css",
         )  # fmt: skip
         return
     assert result.headers["Content-Type"] == "application/problem+json"
