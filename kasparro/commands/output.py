@@ -1,5 +1,6 @@
 """How do commands print? Tables for people on a terminal, aligned text for pipes, JSON for programs, on stdout."""
 
+import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,12 @@ def show_table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, numb
 def show_json(value: object) -> None:
     """Print one JSON document: indented for people, on one line for programs."""
     print(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=_plain))
+
+
+def take_any_text(*, encoding: str | None = None) -> None:
+    """Let stdout write whatever comes: what its encoding lacks, or a file's name that is no text, as escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 @contextmanager

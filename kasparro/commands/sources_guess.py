@@ -22,6 +22,8 @@ _MAX_RECORDS = 20_000
 
 def run(args: argparse.Namespace) -> int:
     """Print the map: 0 where it is complete, 3 where something is to be filled in. Raises SliceError for a bad file."""
+    # TOML is UTF-8, whatever the terminal is.
+    output.take_any_text(encoding="utf-8")
     found = guess.run(args.file)
     text = guess_toml.write(found)
     previews = _preview(found)

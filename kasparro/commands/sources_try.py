@@ -29,6 +29,7 @@ _PAYLOAD_CHARACTERS = 160
 
 def run(args: argparse.Namespace) -> int:
     """Try every file: 0 all records gave quotes, 3 some did not, 1 a file could not be read. ConfigError: a bad map."""
+    output.take_any_text()
     source = source_file.load(args.map)
     if source.files is None:
         raise errors.ConfigError([f"{args.map.name}: kind: only a csv_files source can be tried on files"])

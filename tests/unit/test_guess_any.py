@@ -1,6 +1,7 @@
 """Whatever a file holds, a guess is a map or one clear error; and what a map is made of cannot break its TOML."""
 
 import glob
+import io
 import tomllib
 from pathlib import Path
 
@@ -87,3 +88,26 @@ def test_guess_of_what_cannot_be_read_exits_1(tmp_path: Path, capsys: pytest.Cap
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "absent.csv: there is no such file" in captured.err
+
+
+def test_guess_writes_utf8_whatever_stdout_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A map is a TOML file, and those are UTF-8; a terminal that is not must not end it with a traceback."""
+    path = write(tmp_path, "a.csv", "Datum,Kürzel,Kurs (USD)\n2024-01-01,BTC,5\n")
+    written = io.BytesIO()
+    stdout = io.TextIOWrapper(written, encoding="latin-1", write_through=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", stdout)
+        assert __main__.main(["sources", "guess", str(path)]) == 0
+    assert tomllib.loads(written.getvalue().decode("utf-8"))["fields"]["symbol"] == "Kürzel"
+
+
+def test_try_shows_what_stdout_cannot_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As escapes: a coin's name in another script is no reason to fail."""
+    path = write(tmp_path, "a.csv", "date,symbol,price_usd\n2024-01-01,Ωmega,5\n")
+    (tmp_path / "my.toml").write_text(guess_toml.write(guess.run([path])), encoding="utf-8")
+    written = io.BytesIO()
+    stdout = io.TextIOWrapper(written, encoding="ascii", write_through=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", stdout)
+        assert __main__.main(["sources", "try", str(tmp_path / "my.toml"), str(path)]) == 0
+    assert b"\\u03a9mega" in written.getvalue()
