@@ -48,9 +48,11 @@ def wide(columns: Sequence[Column]) -> Wide | None:
     if not found:
         return None
     (before, after), members = max(found.items(), key=lambda each: len(each[1]))
+    known = [each for each in members if each[1].upper() in guess_names.COINS]
+    # Beside gold and shares a coin is no sign that all of them are coins.
+    members = members if after or before or len(known) * 2 >= len(members) else known
     symbols = [symbol for _, symbol in members]
     # One column may be a volume in that coin; a name that is no known coin is one only where all columns are such.
-    known = sum(symbol.upper() in guess_names.COINS for symbol in symbols)
     if not known or len(members) < min(len(numbers), 2) or len(set(symbols)) != len(symbols):
         return None
     pair = guess_names.pair(f"X-{after.strip('-_/ ')}") if after else None

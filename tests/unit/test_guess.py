@@ -116,6 +116,13 @@ EXPORTS = {
         {"symbol": "symbol", "price_usd": "value", "currency": DOLLARS},
         ("BTC", "2024-01-01 00:00", "42000"),
     ),
+    "coins beside other things": (
+        "assets-usd.csv",
+        "Date,SPX,GOLD,OIL,BTC,ETH\n2024-01-01,4700,2060,70,42000,2200\n",
+        {"wide": {"columns": "(?P<symbol>BTC|ETH)"}},
+        {"symbol": "symbol", "price_usd": "value", "currency": DOLLARS},
+        ("BTC", "2024-01-01 00:00", "42000"),
+    ),
     "comments, and words for absent": (
         "notes.csv",
         "# exported by hand\n# 2024\ntimestamp,symbol,price_usd,market_cap\n"
