@@ -166,7 +166,8 @@ def _set_limits(conn: db.Connection, *, statement_seconds: float, read_only: boo
 
     Plans are made for the values at hand: a generic one knows neither how many listings a filter names nor how
     small the page is, and was measured ten times slower. Bitmap scans read everything that matches before the first
-    row: where the planner takes a listing for shorter than it is, a page would read all of it.
+    row: where the planner takes a listing for shorter than it is, a page would read all of it. Compiling (jit) takes
+    longer than any query here, and on tables without statistics it ended the server in the middle of /stats.
     """
     conn.execute(
         """
@@ -174,7 +175,8 @@ def _set_limits(conn: db.Connection, *, statement_seconds: float, read_only: boo
             set_config('statement_timeout', %(milliseconds)s, true),
             set_config('transaction_read_only', %(read_only)s, true),
             set_config('plan_cache_mode', 'force_custom_plan', true),
-            set_config('enable_bitmapscan', 'off', true)
+            set_config('enable_bitmapscan', 'off', true),
+            set_config('jit', 'off', true)
         """,
         {
             "milliseconds": str(max(int(statement_seconds * 1000), 1)),
