@@ -65,8 +65,9 @@ class Tally:
     def __init__(self, offset: int = 0, hasher: Any = None) -> None:
         self.offset = offset
         self.hasher = hasher or hashlib.blake2b(digest_size=16)
-        # Nothing more is read for good.
+        # Nothing more is read for good; because of an open quote that was waited for in vain, its digest says.
         self.held = False
+        self.unclosed = ""
 
     def add(self, raw: bytes) -> None:
         """Count bytes as read for good."""
@@ -208,5 +209,6 @@ def rows(
             unclosed = lines.waiting()
             if not tally.held and unclosed.digest != given_up:
                 raise unclosed from ex
-            tally.held = True
+            if not tally.held:
+                tally.held, tally.unclosed = True, unclosed.digest
             yield lines.take_first(defect="unclosed_quote", message=str(unclosed))

@@ -51,7 +51,7 @@ class Place:
             "encoding": self.form.encoding if self.form.encoding != plain.encoding else "",
             "packed": self.layout.packed,
             "old_mac": self.old_mac,
-            "unclosed": unclosed or (self.given_up if self.tally.held else ""),
+            "unclosed": unclosed or self.tally.unclosed,
         }
         kept = {key: value for key, value in unusual.items() if value}
         return {"offset": self.tally.offset, "columns": self.layout.columns, **kept}
