@@ -66,12 +66,16 @@ def spend(state: BucketState, limit: Limit, *, now: datetime) -> Decision:
     return Decision(state=evolve(state, tokens=max(state.tokens - 1, 0.0), month_used=state.month_used + 1))
 
 
-def block(state: BucketState, *, seconds: float, now: datetime) -> BucketState:
-    """After an answer that wants to be left alone for so long: nobody asks before, and then without a burst."""
+def block(state: BucketState, limit: Limit, *, seconds: float, now: datetime) -> BucketState:
+    """After an answer that wants to be left alone for so long: nobody asks before, and then one, without a burst.
+
+    Nothing is saved up meanwhile, and nothing given that would not have come back by then anyway.
+    """
     until = now + timedelta(seconds=min(max(seconds, 0.0), MAX_BLOCK_SECONDS))
     if state.blocked_until is not None:
         until = max(until, state.blocked_until)
-    return evolve(state, tokens=0.0, refilled_at=max(state.refilled_at, now), blocked_until=until)
+    tokens = min(_tokens(state, limit, now=until), 1.0)
+    return evolve(state, tokens=tokens, refilled_at=max(state.refilled_at, until), blocked_until=until)
 
 
 def correct(
@@ -80,18 +84,21 @@ def correct(
     """After an answer that says how many requests are left: never more than we thought, for others may use the key."""
     state = _current(state, limit, now=now)
     if remaining <= 0 and reset_seconds is not None:
-        return block(state, seconds=reset_seconds, now=now)
+        return block(state, limit, seconds=reset_seconds, now=now)
     return evolve(state, tokens=min(state.tokens, float(max(remaining, 0))))
 
 
 def _current(state: BucketState, limit: Limit, *, now: datetime) -> BucketState:
     """The state as of now: refilled, and in its month. A clock that goes back gives nothing."""
-    elapsed_seconds = max((now - state.refilled_at).total_seconds(), 0.0)
-    tokens = min(state.tokens + elapsed_seconds * limit.per_second, float(limit.burst))
     month = _month(now)
     if state.month is None or state.month < month:
         state = evolve(state, month=month, month_used=0)
-    return evolve(state, tokens=max(tokens, 0.0), refilled_at=max(state.refilled_at, now))
+    return evolve(state, tokens=_tokens(state, limit, now=now), refilled_at=max(state.refilled_at, now))
+
+
+def _tokens(state: BucketState, limit: Limit, *, now: datetime) -> float:
+    elapsed_seconds = max((now - state.refilled_at).total_seconds(), 0.0)
+    return max(min(state.tokens + elapsed_seconds * limit.per_second, float(limit.burst)), 0.0)
 
 
 def seconds_of(limit: Limit, requests: int) -> float:

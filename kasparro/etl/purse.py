@@ -36,7 +36,7 @@ class Purse:
 
     def block(self, seconds: float) -> None:
         """Let nobody ask for so long."""
-        self._change(lambda state, now: (bucket.block(state, seconds=seconds, now=now), None))
+        self._change(lambda state, now: (bucket.block(state, self._limit, seconds=seconds, now=now), None))
 
     def correct(self, *, remaining: int, reset_seconds: float | None) -> None:
         """Take over what the upstream says is left."""

@@ -62,13 +62,31 @@ def test_clock_that_goes_back_gives_nothing():
 
 
 def test_everybody_waits_when_the_upstream_wants_to_be_left_alone():
-    """The longest wish counts; afterwards there is no burst."""
-    state = bucket.block(bucket.full(TEN_A_MINUTE, now=NOON), seconds=100, now=NOON)
-    state = bucket.block(state, seconds=5, now=after(1))
+    """The longest wish counts, and none counts for more than a week."""
+    state = bucket.block(bucket.full(TEN_A_MINUTE, now=NOON), TEN_A_MINUTE, seconds=100, now=NOON)
+    state = bucket.block(state, TEN_A_MINUTE, seconds=5, now=after(1))
     decision = bucket.spend(state, TEN_A_MINUTE, now=after(40))
     assert (decision.reason, decision.wait_seconds) == ("blocked", 60)
-    assert drain(bucket.block(state, seconds=0, now=after(99)), TEN_A_MINUTE, after(101))[0] == 0
-    assert bucket.block(state, seconds=1e12, now=NOON).blocked_until == after(7 * 86400)
+    assert bucket.block(state, TEN_A_MINUTE, seconds=1e12, now=NOON).blocked_until == after(7 * 86400)
+
+
+@pytest.mark.parametrize("asked_after", [None, 40, 99])
+def test_one_comes_at_once_and_the_rest_evenly_when_the_upstream_was_left_alone(asked_after):
+    """What comes back while nobody may ask is not saved up for a burst, whoever looked at the bucket meanwhile."""
+    state = bucket.block(bucket.full(TEN_A_MINUTE, now=NOON), TEN_A_MINUTE, seconds=100, now=NOON)
+    if asked_after is not None:
+        state = bucket.spend(state, TEN_A_MINUTE, now=after(asked_after)).state
+    count, refused = drain(state, TEN_A_MINUTE, after(100.001))
+    assert (count, refused.reason) == (1, "rate")
+    assert refused.wait_seconds == pytest.approx(10, abs=0.01)
+
+
+def test_nothing_is_given_when_the_upstream_wants_to_be_left_alone_for_no_time():
+    """A wish of no seconds is no way around the rate; of a full bucket one is left."""
+    _, refused = drain(bucket.full(TEN_A_MINUTE, now=NOON), TEN_A_MINUTE, NOON)
+    assert drain(bucket.block(refused.state, TEN_A_MINUTE, seconds=0, now=NOON), TEN_A_MINUTE, NOON)[0] == 0
+    full = bucket.full(TEN_A_MINUTE, now=NOON)
+    assert drain(bucket.block(full, TEN_A_MINUTE, seconds=0, now=NOON), TEN_A_MINUTE, NOON)[0] == 1
 
 
 def test_upstream_is_believed_when_it_says_that_less_is_left():
