@@ -1,13 +1,15 @@
 """A source that is asked for what is new: from its watermark, and as far back as its lookback says."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import urllib3
 from attrs import evolve
-from etl_fixtures import HOUR, source
+from etl_fixtures import HOUR, NOON, source
+from werkzeug import Response
 
-from kasparro.etl.source import FieldMap, Http, Order, Since
+from kasparro.etl.source import FieldMap, Http, Order, Paging, Since
 from kasparro.model import RunStatus
 from kasparro.upstream.options import EPOCH, Options
 from kasparro.upstream.server import UpstreamServer
@@ -83,3 +85,35 @@ def test_correction_is_taken_over_when_it_lies_within_the_lookback(etl, upstream
     result = etl.run(of=evolve(asked, fields={**asked.fields, "price_usd": doubled}))
     assert (result.counts.read, result.counts.updated) == (2, 2)
     etl.replayable = False
+
+
+@pytest.fixture
+def growing(httpserver):
+    """A list of so many hours, newest first, page by page, and the source that reads two pages of ten of it."""
+    hours = []
+
+    def answer(request):
+        begin = (int(request.args["page"]) - 1) * 10
+        since = datetime.fromisoformat(request.args.get("since", NOON.isoformat()))
+        new = [at for number in reversed(hours) if (at := NOON + number * HOUR) >= since]
+        rows = [{"id": "btc", "symbol": "B", "name": "B", "at": at.isoformat(), "price": 1} for at in new]
+        return Response(json.dumps(rows[begin : begin + 10]))
+
+    httpserver.expect_request("/list").respond_with_handler(answer)
+    paging = Paging(param="page", size_param="size", size=10, max_pages=2)
+    http = Http(url=httpserver.url_for(""), path="/list", max_retries=0)
+    return hours, source(http=http, paging=paging, since=Since(param="since"))
+
+
+def test_nothing_is_skipped_when_more_is_new_than_the_page_limit_reads(etl, growing):
+    """The run fails and the watermark stays, so that all of it is asked for until the limit allows it."""
+    hours, asked = growing
+    hours += range(15)
+    assert etl.run(of=asked).status is RunStatus.SUCCEEDED
+    hours += range(15, 60)
+    short = etl.run(of=asked)
+    assert (short.status, short.error_code, short.counts.read) == (RunStatus.FAILED, "endless", 20)
+    assert etl.value("select watermark from checkpoints") == NOON + 14 * HOUR
+    whole = etl.run(of=evolve(asked, paging=evolve(asked.paging, max_pages=None)))
+    assert (whole.status, whole.counts.read) == (RunStatus.SUCCEEDED, 46)
+    assert set(etl.quotes()) == {("btc", NOON + number * HOUR) for number in range(60)}

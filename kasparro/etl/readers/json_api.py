@@ -1,4 +1,7 @@
-"""Reads a JSON API: one answer, or page after page until a short one or the page limit."""
+"""Reads a JSON API: one answer, or page after page until a short one or the page limit.
+
+Where only what is new is asked for, a page limit that cuts it off is an error, never an end.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
@@ -65,11 +68,14 @@ class JsonApiReader:
             params = {paging.param: str(paging.first + number), paging.size_param: str(paging.size), **shared, **since}
             answer = self._ask(params, {})
             records = list(json_text.records(answer.text, self._http.records))
-            last = len(records) < paging.size or number + 1 == limit
+            # What is new must be read whole: the watermark would pass over what lies behind the limit.
+            last = len(records) < paging.size or (number + 1 == limit and self._since is None)
             yield Page(slice=slice_name, records=records, last=last)
             if last:
                 return
-        raise FetchError(f"{self._endpoint.url} sent {MAX_PAGES} full pages and no end", code="endless")
+        advice = "; what is new must fit into max_pages of [paging]" if limit else ""
+        message = f"{self._endpoint.url} sent {limit or MAX_PAGES} full pages and no end{advice}"
+        raise FetchError(message, code="endless")
 
     def _ask(self, params: Mapping[str, str], validators: Mapping[str, str]) -> fetch.Answer:
         url = f"{self._endpoint.url}{self._http.path}"
