@@ -211,7 +211,10 @@ def _same_host(address: str, url: str, location: str | None) -> str:
 
 
 def _rate_limit(headers: Mapping[str, str], now: datetime) -> tuple[int | None, float | None]:
-    """How many requests are left, and in how many seconds there are more, where the upstream says so."""
+    """How many requests are left, and in how many seconds there are more, where the upstream says so.
+
+    A moment is compared with the answer's own date, whatever our clock says.
+    """
     found = _RATE_LIMIT.search(headers.get("RateLimit", ""))
     remaining, reset = (found[1], found[2]) if found else (None, None)
     for prefix in ("RateLimit", "X-RateLimit"):
@@ -223,7 +226,7 @@ def _rate_limit(headers: Mapping[str, str], now: datetime) -> tuple[int | None, 
         return int(remaining), None
     seconds = float(reset)
     if seconds > _EPOCH_FROM:
-        seconds = seconds / (1000 if seconds > _EPOCH_FROM * 1000 else 1) - now.timestamp()
+        seconds = seconds / (1000 if seconds > _EPOCH_FROM * 1000 else 1) - _said_at(headers, now)
     return int(remaining), max(seconds, 0.0)
 
 
@@ -233,10 +236,15 @@ def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     if re.fullmatch(r"\d{1,12}(\.\d{1,6})?", text, re.ASCII):
         seconds = float(text)
     elif (moment := _http_date(text)) is not None:
-        seconds = (moment - (_http_date(headers.get("Date", "")) or now)).total_seconds()
+        seconds = moment.timestamp() - _said_at(headers, now)
     else:
         return None
     return min(max(seconds, 0.0), _MAX_RETRY_AFTER_SECONDS)
+
+
+def _said_at(headers: Mapping[str, str], now: datetime) -> float:
+    """When the upstream sent its answer by its own clock, in Unix time; `now` where it does not say."""
+    return (_http_date(headers.get("Date", "")) or now).timestamp()
 
 
 def _http_date(text: str) -> datetime | None:

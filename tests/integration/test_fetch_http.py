@@ -173,10 +173,19 @@ def test_wish_to_be_left_alone_is_understood_when_it_comes_as_seconds_or_as_a_da
     ],
 )
 def test_budget_is_read_when_the_upstream_tells_it(http, httpserver, headers, remaining, seconds):
-    """In the forms that are in use; a reset in Unix time is compared with the clock."""
+    """In the forms that are in use."""
     httpserver.expect_request("/x").respond_with_data("[]", headers=headers)
     found = get(http, httpserver.url_for("/x"))
     assert (found.rate_remaining, found.rate_reset_seconds) == (remaining, seconds)
+
+
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_reset_is_understood_by_the_upstreams_clock_when_ours_is_wrong(http, unit):
+    """A moment in Unix time is compared with the answer's own date, as Retry-After is."""
+    reset = 1_767_355_260 * unit
+    lines = (f"X-RateLimit-Reset: {reset}", "X-RateLimit-Remaining: 0", "Date: Fri, 02 Jan 2026 12:00:00 GMT")
+    with raw_server(head("Content-Length: 2", *lines), b"[]") as url:
+        assert get(http, url).rate_reset_seconds == 60.0
 
 
 def test_answer_is_refused_when_it_is_too_large(http, httpserver):
