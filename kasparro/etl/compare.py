@@ -130,6 +130,13 @@ class Watch:
                 for path in paths
             },
             mapped=[path for paths in reads for path in paths],
+            required=[
+                path
+                for name, spec in self._maps.items()
+                if name in REQUIRED_FIELDS
+                for paths in spec.reads
+                for path in paths
+            ],
             renamed=known.renames,
             excluded=known.rejected,
         )

@@ -18,6 +18,8 @@ MIN_RECORDS = 10
 # The share of records that have a field which is missed when it is gone: from all of what was read, and from one page.
 # Neighbours are alike in what they lack: a whole page without a field that one in twenty lacks is nothing odd.
 _USUAL_SHARE, _USUAL_SHARE_OF_PAGES = 0.9, 0.99
+# The share of records without a value, up to which it is odd that none has one.
+_EMPTY = 0.5
 # The share of records from which on a field counts as new, and as what another may have been renamed to.
 _NEW_SHARE, _RENAMED_SHARE = 0.1, 0.5
 # The share of values that have one type, before; and that may still have it when the type counts as changed.
@@ -48,12 +50,14 @@ class Rules:
     """What a comparison must know of the source.
 
     Paths in `optional`, and below them, raise nothing. `alternatives` maps a path to those that are read instead of it.
+    Without a value at a `required` path there is no quote.
     Nobody need be told of a `mapped` path that appears. `renamed` is known already, `excluded` are no renames.
     """
 
     optional: Collection[str] = ()
     alternatives: Mapping[str, Collection[str]] = {}
     mapped: Collection[str] = ()
+    required: Collection[str] = ()
     renamed: Collection[Rename] = ()
     excluded: Collection[Rename] = ()
 
@@ -71,15 +75,11 @@ def differences(
     if page is not None:
         baseline = {path: each.on_page(page) for path, each in baseline.items()}
     now = {path: usual.of(each, seen.records) for path, each in seen.fields.items()}
-    usual_share = _USUAL_SHARE if complete else _USUAL_SHARE_OF_PAGES
     changed = [path for path in baseline if path in now and _type_changed(baseline[path], seen, path)]
     vanished = {
         path: each
         for path, each in baseline.items()
-        if path not in now and each.share >= usual_share and not _grouping(each) and not rules.is_optional(path)
-        # Among more paths than are looked at, one that is not seen may be there.
-        if len(now) < profile.MAX_PATHS
-        if not _below(path, changed) and not any(_usual(now, other) for other in rules.alternatives.get(path, ()))
+        if _vanished(path, each, now, rules, complete=complete) and not _below(path, changed)
     }
     appeared = {
         path: each
@@ -180,6 +180,19 @@ def _renames(vanished: Mapping[str, Usual], appeared: Mapping[str, Usual], rules
             )
         )
     return found
+
+
+def _vanished(path: str, before: Usual, now: Mapping[str, Usual], rules: Rules, *, complete: bool) -> bool:
+    after = now.get(path)
+    # Among more paths than are looked at, one that is not seen may be there.
+    if _grouping(before) or rules.is_optional(path) or (after is None and len(now) >= profile.MAX_PATHS):
+        return False
+    if any(_usual(now, other) for other in rules.alternatives.get(path, ())):
+        return False
+    if path in rules.required and (after is None or after.empty == 1):
+        # Not one quote can be made, and of most records there were some.
+        return before.empty <= _EMPTY
+    return after is None and before.share >= (_USUAL_SHARE if complete else _USUAL_SHARE_OF_PAGES)
 
 
 def _type_changed(before: Usual, seen: Profile, path: str) -> bool:

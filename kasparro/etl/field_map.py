@@ -1,21 +1,35 @@
 """Where does a quote field come from? An entry of the table [fields] of a source file; what a rename makes of it."""
 
+import re
 import string
 
 from attrs import evolve, frozen
 
 from kasparro.fields import Rename
 
+# A dot that leads into an object; one with a backslash before it is part of a name.
+_DOT = re.compile(r"(?<!\\)\.")
+
+
+def keys(path: str) -> tuple[str, ...]:
+    """The names that a path goes through, from the outermost object on."""
+    return tuple(part.replace("\\.", ".") for part in _DOT.split(path))
+
+
+def escaped(key: str) -> str:
+    """A name as a part of a path: an upstream may call a field `quote.price`, and that is no price in a quote."""
+    return key.replace(".", "\\.")
+
 
 @frozen(kw_only=True)
 class FieldMap:
     """Where one quote field comes from: the first of `paths` with a value, else a constant `value`; or a `template`.
 
-    A path is dotted (`quotes.USD.price`); in a template, several are separated by `|`. `scale` multiplies numbers;
-    words in `null` (case ignored) and, with `zero_is_null`, zeros count as absent. With a `decimal` sign numbers may be
-    written for people (numbers.written). Times are ISO 8601 or, with `formats` (those of strptime), written so;
-    without a zone of their own they are in `timezone`, else UTC; `fold` says which of the two hours is meant when
-    clocks are set back. Words in `accept` mean US dollars.
+    A path is dotted (`quotes.USD.price`), see `keys`; in a template, several are separated by `|`. `scale`
+    multiplies numbers; words in `null` (case ignored) and, with `zero_is_null`, zeros count as absent. With a
+    `decimal` sign numbers may be written for people (numbers.written). Times are ISO 8601 or, with `formats` (those
+    of strptime), written so; without a zone of their own they are in `timezone`, else UTC; `fold` says which of the
+    two hours is meant when clocks are set back. Words in `accept` mean US dollars.
     """
 
     paths: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import astuple, evolve
 
-from kasparro.etl import values
+from kasparro.etl import field_map, values
 from kasparro.etl.field_map import FieldMap
 from kasparro.etl.source import CURRENCY, FIELD_TYPES, Kind, Source
 
@@ -49,7 +49,7 @@ def check_maps(table: str, fields: Mapping[str, FieldMap], *, dotted: bool) -> I
         ):
             yield f'{where}: "{UNDECIDED}" stands for what is still to be filled in'
             continue
-        if dotted and any(not part for path in spec.paths for part in path.split(".")):
+        if dotted and any(not part for path in spec.paths for part in field_map.keys(path)):
             yield f"{where}.paths: a path is dotted names, got {spec.paths!r}"
         for line in (*_check_origin(name, spec), *_check_number(name, spec), *_check_time(name, spec)):
             yield f"{where}{line}"

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import evolve
 
-from kasparro.etl import identify, number_text, time_text, values
+from kasparro.etl import field_map, identify, number_text, time_text, values
 from kasparro.etl.field_map import FieldMap
 from kasparro.etl.source import CURRENCY, Kind, Source
 from kasparro.etl.values import BadValueError
@@ -227,7 +227,7 @@ def _getter(source: Source, spec: FieldMap) -> Getter:
     if constant is not None and not spec.paths:
         return lambda _: constant
     nested = source.kind is Kind.JSON_API
-    lookups = [_nested(path) if nested and "." in path else methodcaller("get", path) for path in spec.paths]
+    lookups = [_lookup(field_map.keys(path) if nested else (path,)) for path in spec.paths]
     nulls = frozenset(word.casefold() for word in spec.null)
     picky = bool(nulls) or spec.zero_is_null
 
@@ -246,8 +246,10 @@ def _getter(source: Source, spec: FieldMap) -> Getter:
     return get
 
 
-def _nested(path: str) -> Getter:
-    *outer, last = path.split(".")
+def _lookup(keys: tuple[str, ...]) -> Getter:
+    *outer, last = keys
+    if not outer:
+        return methodcaller("get", last)
 
     def lookup(fields: Mapping[str, Any]) -> Any:
         for key in outer:

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import asdict, evolve, frozen
 
-from kasparro.etl import values
+from kasparro.etl import field_map, values
 from kasparro.model import Record
 
 # Records of a page that are looked at. A share is then known to some five percent, and a page costs a few milliseconds.
@@ -72,7 +72,7 @@ class Field:
 
 @frozen(kw_only=True)
 class Profile:
-    """The fields of `records` records on `pages` pages, by path. A path is dotted where objects are nested."""
+    """The fields of `records` records on `pages` pages, by path: as field maps write it where objects are nested."""
 
     records: int = 0
     pages: int = 0
@@ -104,7 +104,7 @@ def look(records: Sequence[Record], *, nested: bool) -> Profile:
     for record in _sample(records):
         if record.defect is None:
             looked_at += 1
-            _collect(record.fields, columns, depth=_MAX_DEPTH if nested else 0)
+            _collect(record.fields, columns, nested=nested)
     return Profile(records=looked_at, pages=1, fields={path: _field(found) for path, found in columns.items()})
 
 
@@ -134,18 +134,20 @@ def _sample(records: Sequence[Record]) -> Sequence[Record]:
     return [records[int(number * step)] for number in range(SAMPLE_RECORDS)]
 
 
-def _collect(fields: Mapping[str, Any], columns: dict[str, list[Any]], *, depth: int, prefix: str = "") -> None:
+def _collect(
+    fields: Mapping[str, Any], columns: dict[str, list[Any]], *, nested: bool, depth: int = 0, prefix: str = ""
+) -> None:
     for key, value in fields.items():
-        path = prefix + key
+        path = prefix + (field_map.escaped(key) if nested and "." in key else key)
         column = columns.get(path)
         if column is None:
             # What Postgres cannot store as a key is nothing that a field map could name.
             if len(columns) >= MAX_PATHS or len(path) > MAX_PATH_CHARACTERS or values.UNSTORABLE.search(path):
                 continue
             column = columns[path] = []
-        if depth and isinstance(value, dict):
+        if nested and depth < _MAX_DEPTH and isinstance(value, dict):
             column.append(_OBJECT)
-            _collect(value, columns, depth=depth - 1, prefix=f"{path}.")
+            _collect(value, columns, nested=True, depth=depth + 1, prefix=f"{path}.")
         else:
             column.append(value)
 

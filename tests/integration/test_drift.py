@@ -7,12 +7,13 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 import urllib3
 from attrs import evolve
-from etl_fixtures import ListReader, page, record, source
+from etl_fixtures import HOUR, NOON, ListReader, page, record, source
 
 from kasparro import errors
 from kasparro.config import Config
@@ -20,7 +21,7 @@ from kasparro.etl import catalogue
 from kasparro.etl.pipeline import Task
 from kasparro.etl.policies import Policy
 from kasparro.etl.replay import Replay
-from kasparro.etl.source import Files, Kind, Limits
+from kasparro.etl.source import FieldMap, Files, Kind, Limits
 from kasparro.model import REPLAY, RunStatus, Trigger
 from kasparro.store import drifts
 from kasparro.store.replays import Wanted
@@ -230,6 +231,32 @@ def test_drift_does_not_keep_a_run_that_accepts_rejections(etl, upstream):
     assert seen(etl) == [("renamed", "current_price", "worth", "proposed", "open")]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "path", "renamed_to"),
+    [
+        ({"price": "{}"}, {"quote.price": "{}"}, "price", "quote\\.price"),
+        ({"quote": {"price": "{}"}}, {"quote.price": "{}"}, "quote.price", "quote\\.price"),
+    ],
+)
+def test_field_that_is_spelled_with_a_dot_is_read_when_it_was_renamed(etl, before, after, path, renamed_to):
+    """It is one name, not a field of an object: what is mapped is what is read."""
+    usual = source()
+    given = evolve(usual, fields={**usual.fields, "price_usd": FieldMap(paths=(path,), type="number")})
+    etl.run(page(*priced(before)), of=given)
+    second = etl.run(page(*priced(after, at=NOON + HOUR)), of=given)
+    assert (second.status, second.counts.inserted) == (RunStatus.SUCCEEDED, 40)
+    assert seen(etl) == [("renamed", path, renamed_to, "mapped", "open")]
+    etl.replayable = False
+
+
+@pytest.mark.parametrize("price", [None, ""])
+def test_batch_without_any_price_is_quarantined_although_a_coin_may_lack_one(etl, price):
+    """What is expected of some records is not of all."""
+    etl.run(page(*records(40)))
+    second = etl.run(page(*(record(f"coin{number}", price=price, cap=1000) for number in range(40))))
+    assert (second.status, second.error_code) == (RunStatus.FAILED, "schema_drift")
+
+
 def test_other_kinds_are_seen_accepted_and_are_usual_then(etl):
     """A new field, one that is gone, one of another type, one that is null: each is told once and accepted."""
     etl.run(page(*records(40)))
@@ -301,6 +328,12 @@ def records(count: int, **more: Any) -> list[Any]:
     """So many records that have every field; None leaves one out."""
     usual = {"cap": 1000, "volume": 50, "rank": 3, "change": -1}
     return [record(f"coin{number}", price=str(number + 1), **{**usual, **more}) for number in range(count)]
+
+
+def priced(fields: dict[str, Any], *, at: datetime = NOON) -> list[Any]:
+    """Forty records whose prices lie where `fields` has a pair of braces."""
+    text = json.dumps({"price": None} | fields)
+    return [record(f"coin{number}", at=at, **json.loads(text.replace("{}", str(number + 1)))) for number in range(40)]
 
 
 def with_policies(given: Any, **policies: Policy) -> Any:

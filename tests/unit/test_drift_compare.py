@@ -8,7 +8,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasparro.etl import drift, profile, usual
+from kasparro.etl import drift, field_map, profile, usual
 from kasparro.etl.drift import Difference, Rules
 from kasparro.fields import DriftKind, Rename
 from kasparro.model import Record, Rejection
@@ -59,6 +59,25 @@ def test_profile_counts_records_nulls_and_types_by_path() -> None:
         "q": (2, 0, {"object": 2}), "q.usd": (2, 1, {"number": 1}), "n": (2, 0, {"number_text": 1, "text": 1}),
         "t": (2, 0, {"time_text": 2}), "e": (2, 2, {}), "u": (1, 0, {"url_text": 1}),
     }  # fmt: skip
+
+
+def test_dot_within_a_name_is_no_nesting() -> None:
+    """What an upstream spells with dots and what it nests have two paths, and a field map reads either."""
+    found = look(Record(fields={"q.usd": "1", "q": {"usd": "2", "a.b": {"c": "3"}}}, payload=""))
+    assert set(found.fields) == {"q\\.usd", "q", "q.usd", "q.a\\.b", "q.a\\.b.c"}
+    assert [field_map.keys(path)[-1] for path in found.fields] == ["q.usd", "q", "usd", "a.b", "c"]
+
+
+def test_required_field_without_any_value_is_missing_whether_it_is_there_or_not() -> None:
+    """Of no record there is a quote then; any other field may be null."""
+    known = baseline(price=lambda number: "" if number % 3 else price(number), cap=price)
+    rules = Rules(required=["price"])
+    page = look(*records(price="", cap=""))
+    assert compare(known, *records(cap=price), rules=rules) == []
+    known = baseline(price=lambda number: price(number) if number % 3 else "", cap=price)
+    for found in (page, look(*records(cap=""))):
+        (gone,) = drift.differences(known, found, rules, page=0)
+        assert (gone.path, gone.kind) == ("price", DriftKind.MISSING)
 
 
 def test_profile_looks_at_an_even_sample_and_at_no_defects() -> None:
