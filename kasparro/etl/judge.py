@@ -67,7 +67,7 @@ def _judge(conn: Connection, job: Job, counts: Counts) -> list[Anomaly]:
         freshness_seconds=source.freshness_seconds,
         details=details,
     )
-    history = measures.list_history(conn, job.run, reading, config_fingerprint=source.fingerprint)
+    history = measures.list_history(conn, job.run, reading)
     past = [Past(measures=known, flagged=flagged) for known, flagged in history]
     found = anomaly.judge(case, past)
     measures.note(conn, run_id, reading, {name: round(value, 6) for name, value in measured.items()})

@@ -76,10 +76,8 @@ def get_facts(conn: Connection, run_id: int) -> Facts:
     )
 
 
-def list_history(
-    conn: Connection, run: Run, reading: Reading, *, config_fingerprint: str
-) -> list[tuple[Mapping[str, float], bool]]:
-    """Measures of the runs before that read alike with these settings, newest first, and whether each was flagged.
+def list_history(conn: Connection, run: Run, reading: Reading) -> list[tuple[Mapping[str, float], bool]]:
+    """Measures of the runs before that read alike with its settings, newest first, and whether each was flagged.
 
     Only runs of what the source has now that succeeded, or did but for rejections, have measures.
     """
@@ -89,7 +87,7 @@ def list_history(
         from runs r
         where r.source = %(source)s
         and r.reading = %(reading)s
-        and r.config_fingerprint = %(config_fingerprint)s
+        and r.config_fingerprint = (select u.config_fingerprint from runs u where u.id = %(run_id)s)
         and r.id < %(run_id)s
         order by r.id desc
         limit %(limit)s
@@ -97,7 +95,6 @@ def list_history(
         {
             "source": run.source,
             "reading": reading.value,
-            "config_fingerprint": config_fingerprint,
             "run_id": run.id,
             "limit": _LOOKED_AT,
         },

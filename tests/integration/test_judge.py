@@ -75,6 +75,22 @@ def test_halved_list_is_found_in_the_run_that_read_it(etl):
     assert found(etl.run(page(*coins(number + 2, count=100))))["records"] == "alert"
 
 
+def test_history_counts_when_a_rename_is_in_force(etl):
+    """The runs before are those of the source as it is configured, whatever its fields are called today."""
+    etl.conn.execute(
+        """
+        with d as (
+            insert into drifts (source, path, kind, renamed_to, action, status, closed_at, first_run_id, last_run_id)
+            values ('coinpaprika', 'volume', 'renamed', 'vol', 'mapped', 'accepted', now(), 1, 1)
+            returning id, source, path, renamed_to
+        )
+        insert into field_renames (drift_id, source, path, renamed_to) select * from d
+        """
+    )
+    number = clean_runs(etl)
+    assert found(etl.run(page(*coins(number, count=COINS // 2))))["records"] == "alert"
+
+
 @pytest.mark.parametrize(
     ("change", "metric"),
     [
