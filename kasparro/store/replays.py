@@ -154,21 +154,26 @@ def list_owned(conn: Connection, source: str, *, after: tuple[int, datetime] | N
 
 
 def yield_to_later(conn: Connection, *, source: str) -> None:
-    """In the settled batch: a quote that belongs to a record seen later than the one at hand stays as it is."""
+    """In the settled batch: a quote that belongs to a record seen later than the one at hand stays as it is.
+
+    Where that record was pruned, when the quote was written says it: in the batch of the one at hand or later.
+    """
     conn.execute(
         """
         update settled s
         set wins = false
-        from quotes q, raw_records owner, raw_records mine
+        from raw_records mine, quotes q
+        left join raw_records owner on owner.source = %(source)s and owner.content_hash = q.content_hash
         where s.wins
         and s.outcome = 'updated'
         and q.listing_id = s.listing_id
         and q.observed_at = s.observed_at
-        and owner.source = %(source)s
-        and owner.content_hash = q.content_hash
         and mine.source = %(source)s
         and mine.content_hash = s.content_hash
-        and (owner.last_seen_at, owner.content_hash) > (mine.last_seen_at, mine.content_hash)
+        and coalesce(
+            (owner.last_seen_at, owner.content_hash) > (mine.last_seen_at, mine.content_hash),
+            q.ingested_at >= mine.first_seen_at
+        )
         """,
         {"source": source},
     )

@@ -96,6 +96,27 @@ def test_a_quote_seen_later_stays_when_an_older_rejected_record_is_replayed(etl)
     assert etl.value("select count(*) from rejections where resolved_at is null") == 0
 
 
+@pytest.mark.parametrize(
+    ("pages", "price"),
+    [
+        ([page(record("btc", price="x", cost="7")), page(record("btc", price="9"))], 9),
+        ([page(record("btc", price="x", cost="7"), record("btc", price="9"))], 9),
+        ([page(record("btc", price="9")), page(record("btc", price="x", cost="7"))], 7),
+    ],
+)
+@pytest.mark.parametrize("rejected", [True, False])
+def test_the_later_one_counts_when_the_record_of_a_quote_was_pruned(etl, pages, price, rejected):
+    """The rejected record is still kept; the quote says by itself when it was written."""
+    for each in pages:
+        etl.run(each)
+    etl.conn.execute("delete from raw_records where payload ->> 'price' = '9'")
+    fields = {**source().fields, "price_usd": evolve(source().fields["price_usd"], paths=("cost", "price"))}
+    replay(etl, evolve(source(), fields=fields), rejected=rejected)
+    assert etl.quotes() == {("btc", NOON): price}
+    assert etl.value("select count(*) from rejections where resolved_at is null") == 0
+    etl.empty()
+
+
 def test_nothing_is_written_when_the_map_is_the_same(etl):
     """A replay of everything is free of effects, however often, whatever order records came in."""
     etl.run(page(record("btc", price="1"), record("eth", price="2"), record("btc", price="3")))
