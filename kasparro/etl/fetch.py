@@ -1,4 +1,4 @@
-"""Stage: one HTTP GET, with limits on time and size. The only file that speaks HTTP to upstreams.
+"""Stage: one HTTP GET, with limits on time and size. With fetch_pool.py all that speaks HTTP to upstreams.
 
 It tries once and says what happened; whoever calls decides about trying again. A redirect to another host is refused,
 so that a key cannot travel there; one on the same host is handed back.
@@ -16,7 +16,9 @@ from attrs import evolve, frozen
 from kasparro import __version__
 from kasparro.clock import Clock
 from kasparro.errors import FetchError
+from kasparro.etl import fetch_pool
 from kasparro.etl.source import Source
+from kasparro.watchdog import Watchdog
 
 # What every request says of itself. Some upstreams refuse a client without a name.
 _ALWAYS_SENT = {
@@ -48,7 +50,7 @@ _QUOTE_CHARACTERS = 200
 
 @frozen(kw_only=True)
 class Limits:
-    """What one request may take. `total_seconds` counts from before connecting, checked with every bit of body."""
+    """What one request may take. `total_seconds` counts from before connecting to the last byte."""
 
     connect_seconds: float
     read_seconds: float
@@ -101,7 +103,8 @@ class Http:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._pool = urllib3.PoolManager(num_pools=8, maxsize=4, retries=False)
+        self._pool = fetch_pool.create()
+        self._watchdog = Watchdog(clock)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -143,15 +146,21 @@ class Http:
     def _ask(self, address: str, headers: Mapping[str, str], limits: Limits) -> tuple[urllib3.BaseHTTPResponse, bytes]:
         deadline = self._clock.monotonic() + limits.total_seconds
         timeout = urllib3.Timeout(connect=limits.connect_seconds, read=limits.read_seconds, total=limits.total_seconds)
-        response = self._pool.request(
-            "GET", address, headers=headers, preload_content=False, redirect=False, timeout=timeout
-        )
-        try:
-            body = self._read(response, deadline=deadline, limits=limits)
-        except BaseException:
-            # Half an answer is still on its way: this connection must not be used again.
-            response.close()
-            raise
+        response = None
+        # Neither headers nor what frames the chunks of a body ends by a timeout while bytes drip in.
+        with fetch_pool.watched(self._watchdog, left_seconds=lambda: deadline - self._clock.monotonic()):
+            try:
+                response = self._pool.request(
+                    "GET", address, headers=headers, preload_content=False, redirect=False, timeout=timeout
+                )
+                body = self._read(response, deadline=deadline, limits=limits)
+            except BaseException as ex:
+                if response is not None:
+                    # Half an answer is still on its way: this connection must not be used again.
+                    response.close()
+                if isinstance(ex, urllib3.exceptions.HTTPError):
+                    self._check_time(deadline, limits)
+                raise
         response.release_conn()
         return response, body
 
@@ -164,10 +173,15 @@ class Http:
                 raise FetchError(
                     f"the answer has more than {limits.max_bytes} bytes", code="too_large", retryable=False
                 )
-            if self._clock.monotonic() > deadline:
-                raise FetchError(f"the answer took more than {limits.total_seconds:g} s", code="timeout")
+            self._check_time(deadline, limits)
             chunks.append(chunk)
+        # Cut off, headers or a body without a length look as if that were their end.
+        self._check_time(deadline, limits)
         return b"".join(chunks)
+
+    def _check_time(self, deadline: float, limits: Limits) -> None:
+        if self._clock.monotonic() >= deadline:
+            raise FetchError(f"the answer took more than {limits.total_seconds:g} s", code="timeout")
 
 
 def _without(headers: Mapping[str, str], body: bytes) -> bytes:

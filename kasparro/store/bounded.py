@@ -7,9 +7,6 @@ watchdog shuts down the socket of whoever waits too long; psycopg then raises, a
 
 import contextlib
 import logging
-import os
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +15,7 @@ import psycopg
 from kasparro import errors
 from kasparro.clock import Clock
 from kasparro.store import db
+from kasparro.watchdog import Watchdog
 
 # Seconds a request waits for a connection: the pool is larger than the API has threads, so it only waits while Postgres
 # is away, and every waiting thread is one that cannot answer /health/live.
@@ -26,61 +24,6 @@ POOL_WAIT_SECONDS = 2.0
 STATEMENT_SECONDS = 5.0
 # Seconds the client waits longer than Postgres' own limit: time for the error to travel.
 GRACE_SECONDS = 1.0
-# Seconds between two looks of the watchdog: how late it may cut, against waking up for nothing.
-_TICK_SECONDS = 0.05
-# Ticks without work after which the watchdog's thread ends; the next transaction starts it again.
-_IDLE_TICKS = 100
-
-
-class Watchdog:
-    """Shuts down the sockets of connections that are used for longer than allowed.
-
-    One thread for all of them; it starts with the first limit and ends by itself when there is nothing to watch.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._never = threading.Event()
-        self._lock = threading.Lock()
-        self._armed: dict[int, tuple[float, socket.socket]] = {}
-        self._last_key = 0
-        self._running = False
-
-    @contextmanager
-    def limit(self, conn: db.Connection, *, seconds: float) -> Iterator[None]:
-        """Let the block use `conn` for `seconds`; after that whatever it waits for fails with an operational error."""
-        # A duplicate of the descriptor: the number of a closed one may belong to somebody else a moment later.
-        with socket.socket(fileno=os.dup(conn.fileno())) as sock:
-            with self._lock:
-                self._last_key += 1
-                key = self._last_key
-                self._armed[key] = (self._clock.monotonic() + seconds, sock)
-                if not self._running:
-                    self._running = True
-                    threading.Thread(target=self._watch, name="db-watchdog", daemon=True).start()
-            try:
-                yield
-            finally:
-                with self._lock:
-                    self._armed.pop(key, None)
-
-    def _watch(self) -> None:
-        idle_ticks = 0
-        while True:
-            self._clock.wait(self._never, _TICK_SECONDS)
-            with self._lock:
-                self._cut_overdue()
-                idle_ticks = 0 if self._armed else idle_ticks + 1
-                if idle_ticks > _IDLE_TICKS:
-                    self._running = False
-                    return
-
-    def _cut_overdue(self) -> None:
-        now = self._clock.monotonic()
-        for key in [key for key, (deadline, _) in self._armed.items() if deadline <= now]:
-            _, sock = self._armed.pop(key)
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
 
 
 class BoundedDatabase:

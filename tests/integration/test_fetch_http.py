@@ -215,9 +215,13 @@ def dripping(*lines):
         dripping("Content-Length: 20"),
         dripping("Connection: close"),
         [head("Transfer-Encoding: chunked"), *[b"1\r\nx\r\n", 0.2] * 20],
+        [head("Transfer-Encoding: chunked"), b"1;", *[b"x", 0.2] * 20],
+        [b"HTTP/1.1 200 OK\r\nConnection: close\r\n", *[b"X: 1\r\n", 0.2] * 20],
+        [b"HTTP/1.1 200 OK\r\nX: ", *[b"x", 0.2] * 20],
+        [*[b"H", 0.2] * 20],
         [10.0],
     ],
-    ids=["length", "close", "chunked", "silent"],
+    ids=["length", "close", "chunked", "in-chunk", "headers", "in-header", "in-status", "silent"],
 )
 def test_answer_is_given_up_when_it_takes_longer_than_the_total_limit(http, parts):
     """A drop now and then does not keep it alive."""

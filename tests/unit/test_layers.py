@@ -10,7 +10,7 @@ import pytest
 import kasparro
 
 ROOT = Path(kasparro.__file__).parent
-BASE = {"errors", "clock", "model", "fields", "metrics", "log", "config", "setting_values", "tallies"}
+BASE = {"errors", "clock", "model", "fields", "metrics", "log", "config", "setting_values", "tallies", "watchdog"}
 # Layer -> the layers it may import beside itself; everybody may import the version from the package.
 MAY_IMPORT = {
     "base": set(),
