@@ -60,6 +60,7 @@ def origin_of(job: Job, page: Page) -> batches.Origin:
         run_id=job.run.id,
         constants=json.dumps(dict(page.constants)) if page.constants else None,
         ceiling=job.run.started_at + FUTURE_TOLERANCE,
+        of_files=job.source.files is not None,
     )
 
 

@@ -19,7 +19,7 @@ from kasparro.tallies import Counts
 class Origin:
     """Where a batch comes from. Beyond `ceiling` an observation is future-dated; `constants` is JSON text or None.
 
-    With a `rule` its rows are all of one file, which may contradict itself.
+    Quotes `of_files` remember theirs. With a `rule` the rows are all of one file, which may contradict itself.
     """
 
     source: str
@@ -27,6 +27,7 @@ class Origin:
     run_id: int
     constants: str | None
     ceiling: datetime
+    of_files: bool = False
     rule: contradictions.Rule | None = None
 
 
@@ -85,7 +86,7 @@ def load(conn: Connection, origin: Origin, *, around_raw: Callable[[str], object
     `around_raw` is called with "before" and "after" the raw records are kept.
     """
     listings.insert_staged(conn, source=origin.source)
-    _settle(conn, origin)
+    _settle(conn, origin, file=origin.slice)
     removed = 0
     if origin.rule is not None:
         removed = contradictions.reject_staged(
@@ -156,8 +157,11 @@ def _row(seq: int, item: Normalised) -> tuple[object, ...]:
     )
 
 
-def _settle(conn: Connection, origin: Origin) -> None:
-    """Find each record's listing, whether a later record of the batch has its key, and what it will do to quotes."""
+def _settle(conn: Connection, origin: Origin, *, file: str | None = None) -> None:
+    """Find each record's listing, whether a later record of the batch has its key, and what it will do to quotes.
+
+    Without a `file` each is of the one that its raw record was first seen in.
+    """
     conn.execute(
         """
         create temporary table settled on commit drop as
@@ -174,13 +178,18 @@ def _settle(conn: Connection, origin: Origin) -> None:
                     b.price_usd, b.market_cap_usd, b.volume_24h_usd, b.change_24h_pct, b.rank, b.circulating_supply
                 ) then 'updated'
                 else 'unchanged'
-            end as outcome
+            end as outcome,
+            case
+                when %(of_files)s then coalesce(%(file)s::text, (
+                    select r.slice from raw_records r where r.source = %(source)s and r.content_hash = b.content_hash
+                ))
+            end as file
         from batch b
         join listings l on l.source = %(source)s and l.external_id = b.external_id
         left join quotes q on q.listing_id = l.id and q.observed_at = b.observed_at
         where b.code is null
         """,
-        {"source": origin.source},
+        {"source": origin.source, "of_files": origin.of_files, "file": file},
     )
 
 
@@ -189,11 +198,11 @@ def _write_quotes(conn: Connection, origin: Origin) -> None:
         """
         insert into quotes (
             listing_id, observed_at, price_usd, market_cap_usd, volume_24h_usd, change_24h_pct, rank,
-            circulating_supply, content_hash, run_id, ingested_at
+            circulating_supply, content_hash, run_id, ingested_at, file
         )
         select
             s.listing_id, s.observed_at, s.price_usd, s.market_cap_usd, s.volume_24h_usd, s.change_24h_pct, s.rank,
-            s.circulating_supply, s.content_hash, %(run_id)s, now()
+            s.circulating_supply, s.content_hash, %(run_id)s, now(), s.file
         from settled s
         where s.wins
         and s.outcome = 'inserted'
@@ -213,7 +222,8 @@ def _write_quotes(conn: Connection, origin: Origin) -> None:
             circulating_supply = s.circulating_supply,
             content_hash = s.content_hash,
             run_id = %(run_id)s,
-            ingested_at = now()
+            ingested_at = now(),
+            file = s.file
         from settled s
         where s.wins
         and s.outcome = 'updated'

@@ -91,9 +91,9 @@ def _contest(conn: Connection, params: dict[str, object]) -> int:
         select k.listing_id, k.observed_at
         from known k
         join quotes q on q.listing_id = k.listing_id and q.observed_at = k.observed_at
-        join raw_records r on r.source = %(source)s and r.content_hash = q.content_hash
+        left join raw_records r on r.source = %(source)s and r.content_hash = q.content_hash
         where k.outcome = 'updated'
-        and r.slice = %(slice)s
+        and coalesce(q.file, r.slice) = %(slice)s
         and q.content_hash <> all(%(unended)s::uuid[])
         and q.ingested_at >= coalesce(%(since)s::timestamptz, '-infinity')
         union
@@ -141,8 +141,8 @@ def _overrule(conn: Connection, params: dict[str, object], ceiling: datetime) ->
             join (select distinct listing_id, observed_at, external_id, message from known) k
                 on k.listing_id = c.listing_id and k.observed_at = c.observed_at
             join quotes q on q.listing_id = c.listing_id and q.observed_at = c.observed_at
-            join raw_records r on r.source = %(source)s and r.content_hash = q.content_hash
-            where r.slice = %(slice)s
+            left join raw_records r on r.source = %(source)s and r.content_hash = q.content_hash
+            where coalesce(q.file, r.slice) = %(slice)s
         ),
         kept as (
             insert into rejections (

@@ -1,12 +1,17 @@
 """Rows of one file for one listing and time that differ: no quote, whether they come together, apart, or by growth."""
 
+import threading
 from datetime import UTC, datetime
 
 import pytest
 from attrs import evolve
 from etl_fixtures import NOON, source
 
+from kasparro.etl.pipeline import Task
+from kasparro.etl.replay import Replay
 from kasparro.etl.source import Duplicates, FieldMap, Files, Kind
+from kasparro.model import REPLAY, Trigger
+from kasparro.store.replays import Wanted
 from kasparro.tallies import Counts
 
 pytest_plugins = ("etl_checks",)
@@ -110,6 +115,40 @@ def test_key_stays_without_a_quote_when_another_row_was_edited(etl, grow, batch_
     grow(A, B, A2)
     grow(A, C, A2, batch_records=batch_records)
     assert (prices(etl), open_rejections(etl)) == ({"B": 7, "C": 8}, AMBIGUOUS[:2])
+
+
+@pytest.mark.parametrize("rows", [[A, B, A2], [A, B, C, A2]])
+def test_key_has_no_quote_when_the_contradicted_record_was_pruned(etl, grow, rows):
+    """What counts does not depend on how long raw records are kept."""
+    grow(A, B)
+    etl.conn.execute("delete from raw_records")
+    grow(*rows)
+    assert "A" not in prices(etl)
+    assert etl.value("select count(*) from rejections where resolved_at is null and code = 'ambiguous_key'") == 2
+    etl.empty()
+
+
+def test_key_has_no_quote_when_the_contradicted_quote_came_by_a_replay(etl, grow):
+    """A replayed quote is of the file that its record is of."""
+    grow(A, B)
+    etl.conn.execute("truncate quotes, latest_quotes")
+    pipeline = etl.build()
+    work = Replay(etl.database, pipeline.committer, Wanted(source="csv")).work
+    task = Task(slice=REPLAY, work=work)
+    pipeline.run(etl.sources["csv"], trigger=Trigger.REPLAY, stop=threading.Event(), task=task)
+    etl.conn.execute("delete from raw_records")
+    grow(A, B, A2)
+    assert prices(etl) == {"B": 7}
+    etl.empty()
+
+
+def test_later_file_counts_when_the_record_of_the_other_was_pruned(etl, grow):
+    """Files do not contradict each other, whatever is still kept of them."""
+    grow(A, B)
+    etl.conn.execute("delete from raw_records")
+    grow(A2, name="b.csv")
+    assert prices(etl) == {"A": 2, "B": 7}
+    etl.empty()
 
 
 def test_price_is_corrected_when_its_row_was_edited(etl, grow):
