@@ -113,9 +113,7 @@ class Tenure:
         # A newer release may have migrated while this process went on.
         migrate.require_served(conn, code_version=__version__)
         name = claim.source.name
-        crash = runs.close_crashed(conn, state.run_id, epoch=state.epoch) if state.run_id is not None else None
-        if crash is not None:
-            self._note_crash(conn, claim.source, crash)
+        self._close_dead(conn, claim.source, claim.key, state)
         due = schedules.lock(conn, name)
         is_due = due.next_run_at is not None and due.next_run_at <= due.now
         if claim.trigger is Trigger.SCHEDULE and not is_due and not schedules.is_queued(conn, name):
@@ -142,15 +140,21 @@ class Tenure:
                 with self._database.transaction() as conn:
                     leases.limit_waits(conn, lease_seconds=self._settings.lease_seconds)
                     state = leases.lock(conn, key)
-                    if state.run_id is not None and state.seconds_left == 0:
-                        dead = Lease(key=key, epoch=state.epoch, holder=state.holder or "", run_id=state.run_id)
-                        crash = runs.close_crashed(conn, dead.run_id, epoch=dead.epoch)
-                        if crash is not None:
-                            self._note_crash(conn, source, crash)
-                        leases.release(conn, dead)
+                    if state.seconds_left == 0:
+                        self._close_dead(conn, source, key, state)
         except errors.DatabaseError as ex:
             # The next claim looks again; what is wrong with the database, this one's own transaction says.
             logger.warning("dead runs left open", extra={"source": source.name, "error": ex.message})
+
+    def _close_dead(self, conn: Connection, source: Source, key: str, state: leases.LeaseState) -> None:
+        """Close the run that a lease names which ran out, and free the lease: nobody else would look for either."""
+        if state.run_id is None:
+            return
+        dead = Lease(key=key, epoch=state.epoch, holder=state.holder or "", run_id=state.run_id)
+        crash = runs.close_crashed(conn, dead.run_id, epoch=dead.epoch)
+        if crash is not None:
+            self._note_crash(conn, source, crash)
+        leases.release(conn, dead)
 
     def _note_crash(self, conn: Connection, source: Source, crash: runs.Crash) -> None:
         logger.warning("found a crashed run", extra={"source": crash.source, "crashed_run_id": crash.run_id})
@@ -159,6 +163,9 @@ class Tenure:
         if crash.slice == LIVE:
             due = schedules.lock(conn, crash.source)
             after = evolve(due, failures=due.failures + 1)
+            if due.blocked_until is None or due.blocked_until <= due.now:
+                # Whoever asked for it, it is resumed at once.
+                after = evolve(after, next_run_at=min(due.next_run_at or due.now, due.now))
             if after.failures >= _CRASH_LOOP:
                 slot = _next_slot(source, due)
                 retry_at = schedule.retry_at(source.schedule, slot, now=due.now, failures=after.failures)

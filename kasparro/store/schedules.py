@@ -60,7 +60,7 @@ def ensure(conn: Connection, intervals: Mapping[str, float]) -> None:
 
 
 def list_due(conn: Connection, sources: Sequence[str]) -> list[str]:
-    """Which of `sources` are due or queued, and not being run by anybody right now; the longest due first."""
+    """Which of `sources` are due, queued or held by a dead run, and by no live one right now; the longest due first."""
     rows = conn.execute(
         """
         select s.source
@@ -70,6 +70,7 @@ def list_due(conn: Connection, sources: Sequence[str]) -> list[str]:
         and (l.lease_until is null or l.lease_until < clock_timestamp())
         and (
             s.next_run_at <= clock_timestamp()
+            or l.run_id is not null
             or exists (select from runs r where r.source = s.source and r.slice = '' and r.status = 'queued')
         )
         order by s.next_run_at, s.source

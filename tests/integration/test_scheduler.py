@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from attrs import evolve
 from etl_fixtures import LONG, NOON, ListReader, page, record, source, wait_until
 
-from kasparro.etl import schedule
+from kasparro.etl import schedule, tenure
+from kasparro.etl.faults import NoFaults
 from kasparro.etl.scheduler import Scheduler
+from kasparro.model import Trigger
 from kasparro.store import db, run_requests
 
 pytest_plugins = ("etl_checks",)
@@ -176,7 +178,7 @@ def test_runs_are_interrupted_and_due_at_once_when_scheduling_stops(etl):
 
 
 def test_source_is_tried_again_when_its_holder_died(etl):
-    """Not before its lease is over; the run that died is closed as crashed."""
+    """Not before its lease is over, but before it is due; the run that died is closed as crashed."""
     due_in(etl, "1 hour", "coinpaprika")
     run_id = queue(etl)
     etl.conn.execute(
@@ -187,12 +189,24 @@ def test_source_is_tried_again_when_its_holder_died(etl):
         [run_id],
     )
     etl.conn.execute("update runs set status = 'running', epoch = 7, started_at = now()")
-    etl.conn.execute("update schedules set next_run_at = now()")
+    due = etl.value("select next_run_at from schedules")
     with scheduling(etl, {"coinpaprika": source()}):
         wait_until(lambda: statuses(etl) == ["crashed", "succeeded"], what="the next run resumes")
     assert etl.value("select min(started_at) from runs where status = 'succeeded'") >= etl.value(
         "select finished_at from runs where status = 'crashed'"
     )
+    assert etl.rows("select next_run_at, failures from schedules") == [(due, 0)]
+
+
+def test_dead_replay_is_closed_when_its_source_is_not_due(etl):
+    """It stands in nobody's way any more, and is nobody's reason to read the source."""
+    due_in(etl, "1 hour", "coinpaprika")
+    settings = tenure.Settings(holder="dead", lease_seconds=0.2, stall_seconds=60.0)
+    claim = tenure.Claim(source=source(), key="coinpaprika", slice="replay", trigger=Trigger.CLI)
+    tenure.Tenure(etl.database, etl.clock, settings, NoFaults()).claim(claim, threading.Event())
+    with scheduling(etl, {"coinpaprika": source()}):
+        wait_until(lambda: statuses(etl) == ["crashed"], what="the replay is closed")
+    assert etl.rows("select run_id, lease_until from leases") == [(None, None)]
 
 
 def test_scheduling_goes_on_when_the_database_comes_late(etl):

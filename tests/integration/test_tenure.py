@@ -73,15 +73,18 @@ def test_dead_holders_run_is_closed_as_crashed_when_its_lease_is_over(etl):
     ]
 
 
-def test_crash_counts_as_a_failure_when_the_next_run_is_not_due(etl):
-    """Whoever finds it closes it, even when there is nothing else to do."""
+def test_crash_counts_as_a_failure_when_the_upstream_wants_to_be_left_alone(etl):
+    """Whoever finds it closes it, even when there is nothing else to do yet."""
     dead_holder(etl, seconds=0.5)
-    etl.conn.execute("update schedules set next_run_at = now() + interval '1 hour'")
+    etl.conn.execute(
+        "update schedules set next_run_at = t.at, blocked_until = t.at from (select now() + interval '1 hour' as at) t"
+    )
     wait_until(lambda: etl.value("select lease_until < clock_timestamp() from leases"), what="the lease is over")
     runner = etl.build(ListReader({"": [page(record())]}))
     assert runner.run(source(), trigger=Trigger.SCHEDULE, stop=threading.Event()) is None
     assert etl.rows("select status from runs") == [("crashed",)]
     assert etl.rows("select failures, last_status from schedules") == [(1, "crashed")]
+    assert runner.list_due(["coinpaprika"]) == []
 
 
 def test_holder_commits_nothing_more_when_its_lease_was_taken_over(etl):
