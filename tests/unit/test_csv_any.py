@@ -73,13 +73,14 @@ class Reading:
         return self.kept, self.waiting, stands
 
 
-CELL = st.text(st.sampled_from('ab1 ,;"\n\r#-ä€'), max_size=5)
+CELL = st.text(st.sampled_from('ab1 ,;"\n\r#-ä€č\u0d05'), max_size=5)
 ROW = st.tuples(CELL, CELL, st.sampled_from(["2026-01-01", "x", ""]), st.sampled_from(["1", "2,5", "-", "$3"]))
 FORMS = st.sampled_from([
     ("plain", "utf-8", ",", "\n"), ("plain", "utf-8", ";", "\r\n"), ("plain", "utf-8-sig", "|", "\n"),
-    ("plain", "utf-16", ",", "\r\n"), ("plain", "utf-8", ",", "\r"), ("cp1252", "cp1252", ",", "\n"),
-    ("utf-16-be", "utf-16-be", ";", "\n"), ("tabs", "utf-8", "\t", "\n"), ("comments", "utf-8", ",", "\n"),
-    ("nameless", "utf-8", ",", "\n"), ("wide", "utf-8", ",", "\n"),
+    ("plain", "utf-16", ",", "\r\n"), ("plain", "utf-16", ",", "\r"),
+    ("plain", "utf-8", ",", "\r"), ("cp1252", "cp1252", ",", "\n"), ("utf-16-be", "utf-16-be", ";", "\n"),
+    ("tabs", "utf-8", "\t", "\n"), ("comments", "utf-8", ",", "\n"), ("nameless", "utf-8", ",", "\n"),
+    ("wide", "utf-8", ",", "\n"),
 ])  # fmt: skip
 
 

@@ -39,6 +39,9 @@ def shown(tmp_path):
         (TWO.replace("\n", "\r\n").encode("utf-16"), ""),
         (TWO.replace("N", "N\u0a0a\u010a").encode("utf-16"), ""),
         (b"\xfe\xff" + TWO.replace("N", "N\u0a0a\u010a\u0a00").encode("utf-16-be"), ""),
+        (TWO.replace("N", "\u010d\u0d05").replace("\n", "\r\n").encode("utf-16"), ""),
+        (TWO.replace("\n", "\r").encode("utf-16"), ""),
+        (b"\xfe\xff" + TWO.replace("N", "\u010d\u0d05").replace("\n", "\r").encode("utf-16-be"), ""),
         (TWO.replace("N", "Ärger € \u2019").encode("cp1252"), 'encoding = "cp1252"'),
         (gzip.compress(TWO.encode(), mtime=0), ""),
         (gzip.compress(TWO[:30].encode(), mtime=0) + gzip.compress(TWO[30:].encode(), mtime=0), ""),
@@ -87,6 +90,18 @@ def test_quoted_fields_keep_newlines_and_quotes_when_they_have_them(tmp_path):
     path.write_text(HEADER + 'S,"a ""b""\nc, d",2026-01-01,1\r\n', newline="")
     (item,) = read(load(tmp_path), path).items
     assert (item.name, item.quote.price_usd) == ('a "b"\nc, d', 1)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_text_is_as_it_stands_when_bytes_of_it_are_those_of_line_ends(tmp_path, encoding, end):
+    """In UTF-16 half a character may look like one; carriage returns in a quoted cell are no line ends."""
+    path = tmp_path / "a.csv"
+    inside = "" if end == "\r" else "\r\r\n"
+    text = f'\ufeff"symbol",name,date,price,"a{inside}"{end}S,"\u010d\u0d05{inside}\u0a0d\u0d0a",2026-01-01,1,{end}'
+    path.write_bytes(text.encode(encoding))
+    (item,) = read(load(tmp_path), path).items
+    assert item.name == f"\u010d\u0d05{inside}\u0a0d\u0d0a"
 
 
 @pytest.mark.parametrize(

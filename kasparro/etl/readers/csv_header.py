@@ -43,15 +43,15 @@ def find(file: BinaryIO, files: Files, missing: Missing) -> Beginning | None:
     Raises LayoutError when there is no such layout,
     and UnclosedQuoteError when the file ends in its first row.
     """
-    mark, encoding = _encoding(file.read(len(codecs.BOM_UTF8)), files)
+    mark, written_in = encoding(file, files)
     file.seek(len(mark))
-    first = csv_streams.line_reader(file, encoding)(_SHOWN)
-    hint = _HINT.fullmatch(first.decode(encoding, "replace"))
+    first = csv_streams.line_reader(file, written_in)(_SHOWN)
+    hint = _HINT.fullmatch(first.decode(written_in, "replace"))
     delimiters = [files.delimiter] if files.delimiter else [hint[1]] if hint else DELIMITERS
     skip_lines = files.skip_lines + (hint is not None)
     found = []
     for delimiter in delimiters:
-        form = Form(encoding=encoding, delimiter=delimiter, comment=files.comment)
+        form = Form(encoding=written_in, delimiter=delimiter, comment=files.comment)
         file.seek(len(mark))
         row = _first_row(file, form, skip_lines, files.max_record_bytes)
         if row is None:
@@ -66,8 +66,13 @@ def is_header(row: csv_lines.Row) -> bool:
     return row.defect is not None or not csv_layout.is_rule(row.cells)
 
 
-def _encoding(beginning: bytes, files: Files) -> tuple[bytes, str]:
-    """The byte order mark, and the encoding that it proves, else the one that is declared."""
+def encoding(file: BinaryIO, files: Files) -> tuple[bytes, str]:
+    """The byte order mark, and the encoding that it proves, else the one that is declared.
+
+    The file is at its beginning before and after. Raises LayoutError when neither says it.
+    """
+    beginning = file.read(len(codecs.BOM_UTF8))
+    file.seek(0)
     for mark, encoding in _MARKS:
         if beginning.startswith(mark):
             return mark, encoding

@@ -89,7 +89,8 @@ def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> Place | Non
     position = checkpoint.position
     known = int(position.get("offset", 0))
     old_mac = bool(position.get("old_mac"))
-    stream = csv_streams.with_line_feeds(file) if old_mac else file
+    encoding = position.get("encoding", csv_lines.PLAIN.encoding)
+    stream = csv_streams.with_line_feeds(file, encoding) if old_mac else file
     tally = Tally()
     while tally.offset < known and (block := stream.read(min(known - tally.offset, _BLOCK_BYTES))):
         tally.add(block)
@@ -103,7 +104,7 @@ def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> Place | Non
         file.seek(0)
         return None
     form = Form(
-        encoding=position.get("encoding", csv_lines.PLAIN.encoding),
+        encoding=encoding,
         delimiter=position.get("delimiter", csv_lines.PLAIN.delimiter),
         comment=files.comment,
     )
@@ -121,8 +122,9 @@ def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> Place | Non
 
 
 def _begin(file: BinaryIO, files: Files, missing: Missing) -> Place:
-    old_mac = csv_streams.ends_lines_with_cr(file)
-    stream = csv_streams.with_line_feeds(file) if old_mac else file
+    mark, encoding = csv_header.encoding(file, files)
+    old_mac = csv_streams.ends_lines_with_cr(file, mark, encoding)
+    stream = csv_streams.with_line_feeds(file, encoding) if old_mac else file
     found = csv_header.find(stream, files, missing)
     stream.seek(0)
     tally = Tally()

@@ -5,6 +5,7 @@ Every change keeps the number of bytes, so that offsets and fingerprints are tho
 
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from kasparro.errors import SliceError
 _GZIP = b"\x1f\x8b"
 # Bytes of a file's beginning that are searched for its line ends: longer than any header.
 _PEEKED_BYTES = 64 * 1024
+# A first line that ends with a carriage return alone. A quote opens a cell only where one begins.
+_CR_FIRST = re.compile(r'(?:(?<![^,;\t|])"[^"]*+(?:""[^"]*+)*+"|[^\r\n])*+\r[^\n]')
 
 
 @contextmanager
@@ -39,26 +42,29 @@ def opened(path: Path, name: str) -> Iterator[BinaryIO]:
         raise SliceError(f"{name}: cannot be read: {ex.strerror}", code="file_unreadable") from ex
 
 
-def ends_lines_with_cr(file: BinaryIO) -> bool:
+def ends_lines_with_cr(file: BinaryIO, mark: bytes, encoding: str) -> bool:
     """Whether lines end with a carriage return alone, as on old Macs; the file is at its beginning before and after.
 
-    The first line alone decides, and only when something follows it: its end may still be being written.
+    The first line alone decides, and only when something follows it: its end may still be being written. What stands
+    in a quoted cell is no line end.
     """
-    block = file.read(_PEEKED_BYTES)
+    block = file.read(_PEEKED_BYTES)[len(mark) :]
     file.seek(0)
-    first = block.find(b"\r")
-    return 0 <= first < len(block) - 1 and b"\n" not in block[: first + 2]
+    # Half a character says nothing yet. In one byte or more, as in UTF-8, a byte of ASCII is always that character.
+    text = block[: len(block) // 2 * 2].decode(encoding, "replace") if _is_wide(encoding) else block.decode("latin-1")
+    return _CR_FIRST.match(text) is not None
 
 
-def with_line_feeds(file: BinaryIO) -> BinaryIO:
+def with_line_feeds(file: BinaryIO, encoding: str) -> BinaryIO:
     """The same with line feeds for carriage returns, from its beginning."""
     file.seek(0)
-    return cast(BinaryIO, io.BufferedReader(_Translated(file)))
+    return cast(BinaryIO, io.BufferedReader(_Translated(file, encoding)))
 
 
 class _Translated(io.RawIOBase):
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
         self._file = file
+        self._encoding = encoding
 
     def readable(self) -> bool:
         return True
@@ -73,14 +79,25 @@ class _Translated(io.RawIOBase):
         return self._file.tell()
 
     def readinto(self, buffer: Any) -> int:
-        block = self._file.read(len(buffer)).replace(b"\r", b"\n")
+        block = self._read(len(buffer))
         buffer[: len(block)] = block
         return len(block)
+
+    def _read(self, size: int) -> bytes:
+        if not _is_wide(self._encoding):
+            return self._file.read(size).replace(b"\r", b"\n")
+        # A byte of 0x0D is half of another character there: whole characters are read, but at the file's very end.
+        if size < 2 or self._file.tell() % 2:
+            return self._file.read(1)
+        block = self._file.read(size // 2 * 2)
+        whole = len(block) // 2 * 2
+        text = block[:whole].decode(self._encoding, "surrogatepass").replace("\r", "\n")
+        return text.encode(self._encoding, "surrogatepass") + block[whole:]
 
 
 def line_reader(file: BinaryIO, encoding: str) -> Callable[[int], bytes]:
     """The function that reads one line with its end, or at most so many bytes of it."""
-    if not encoding.startswith("utf-16"):
+    if not _is_wide(encoding):
         return file.readline
     line_feed = "\n".encode(encoding)
 
@@ -97,3 +114,7 @@ def line_reader(file: BinaryIO, encoding: str) -> Callable[[int], bytes]:
         return bytes(line)
 
     return readline
+
+
+def _is_wide(encoding: str) -> bool:
+    return encoding.startswith("utf-16")
