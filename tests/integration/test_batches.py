@@ -226,3 +226,36 @@ def test_constants_are_kept_beside_the_record_when_a_slice_has_some(etl):
     etl.run(page(record(), constants={"currency": "eur"}))
     query = "select constants::text from raw_records order by first_seen_at"
     assert etl.rows(query) == [('{"currency": "usd"}',), ('{"currency": "eur"}',)]
+
+
+@pytest.fixture
+def many_open(etl, expected):
+    """Tens of thousands of open rejections of other listings, in pages enough that no scan of all is the cheapest."""
+    etl.conn.execute(
+        """
+        insert into rejections (
+            source, slice, code, dedup_key, stage, message, external_id, content_hash, expected, run_id,
+            first_seen_at, last_seen_at
+        )
+        select
+            'coinpaprika', '', 'price_missing', n::text, 'normalise', repeat('x', 1800), 'other' || n,
+            gen_random_uuid(), %s, 0, now(), now()
+        from generate_series(1, 30000) n
+        """,
+        [expected],
+    )
+    etl.conn.execute("analyze rejections")
+    yield
+    etl.empty()
+
+
+@pytest.mark.parametrize("expected", [True, False])
+def test_few_rejections_are_looked_at_when_many_are_open(etl, many_open):
+    """Only those of the batch's records and listings, and of the run: not all of a source, batch after batch."""
+    looked_at = "select seq_tup_read + idx_tup_fetch from pg_stat_user_tables where relname = 'rejections'"
+    etl.writes()
+    before = etl.value(looked_at)
+    etl.run(page(*(record(f"c{number}", price=None if number % 2 else "x") for number in range(100))))
+    etl.run(page(*(record(f"c{number}") for number in range(100))), batch_records=10)
+    etl.writes()
+    assert etl.value(looked_at) - before < 5000
