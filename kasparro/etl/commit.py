@@ -176,13 +176,8 @@ class Committer:
                 leases.renew(conn, job.lease, lease_seconds=self._lease_seconds)
                 job.at("commit", conn=conn)
 
-        try:
-            with job.stage("load"):
-                self.retried(attempt, pause=job.pause)
-        except BaseException:
-            # It was asked of the upstream all the same: the run's end counts it.
-            job.add_traffic(traffic)
-            raise
+        with job.stage("load"):
+            self.retried(attempt, pause=job.pause)
         job.at("commit", "after")
 
     def match(self, job: Job) -> None:

@@ -64,6 +64,8 @@ class Job:
         self._stop = stop
         self._watch = watch
         self._traffic = Traffic()
+        # Traffic that the batch under way writes, and how many batches were committed when it began.
+        self._under_way = (0, Traffic())
         self._traffic_lock = threading.Lock()
         self._records_read = 0
         self._moved_at = clock.monotonic()
@@ -129,10 +131,17 @@ class Job:
             self._traffic = self._traffic.plus(traffic)
 
     def take_traffic(self) -> Traffic:
-        """What was counted since it was last written."""
+        """What was counted since it was last written, for the batch that begins now."""
         with self._traffic_lock:
             taken, self._traffic = self._traffic, Traffic()
+            self._under_way = (self.batches, taken)
         return taken
+
+    def unwritten_traffic(self, *, batches: int) -> Traffic:
+        """What no batch has written, when the database has so many: of the last one's commit nobody may have heard."""
+        with self._traffic_lock:
+            before, taken = self._under_way
+            return self._traffic if batches > before else self._traffic.plus(taken)
 
     def note_batch(self, slice_name: str, records: int) -> None:
         """A batch is committed."""

@@ -124,10 +124,7 @@ class Pipeline:
             with log.bind(run_id=run.id, source=source.name), self._tenure.heartbeat(job):
                 logger.info("run started", extra={"trigger": run.trigger.value, "resumed_from": run.resumed_from})
                 ending = self._attempt(job, task)
-                traffic = job.take_traffic()
-                result = self.committer.retried(
-                    lambda: self._tenure.end(job, ending, traffic), pause=self.committer.sleep
-                )
+                result = self.committer.retried(lambda: self._tenure.end(job, ending), pause=self.committer.sleep)
                 job.at("finish", "after")
                 _log_end(result, ending)
                 _log_anomalies(result.anomalies)

@@ -20,7 +20,7 @@ from kasparro.etl.source import Source
 from kasparro.model import LIVE, Lease, Run, RunResult, RunStatus, Trigger
 from kasparro.store import anomalies, leases, migrate, rejections, runs, schedules, totals
 from kasparro.store.db import Connection, Database
-from kasparro.tallies import Counts, Traffic
+from kasparro.tallies import Counts
 
 logger = logging.getLogger(__name__)
 
@@ -201,10 +201,10 @@ class Tenure:
             except errors.KasparroError as ex:
                 logger.warning("lease not renewed", extra={"source": job.source.name, "error": ex.message})
 
-    def end(self, job: Job, ending: runs.Ending, traffic: Traffic) -> RunResult:
+    def end(self, job: Job, ending: runs.Ending) -> RunResult:
         """Write how the run ended and when the next is due, and give the lease back, in one fenced transaction.
 
-        `traffic` is what no batch has written. A run that succeeded with rejections its source does not expect is
+        A run that succeeded with rejections its source does not expect is
         partial. Safe to call again when it is not known whether it arrived. Raises LeaseLostError when somebody took
         over, who then closed the run already.
         """
@@ -213,8 +213,7 @@ class Tenure:
             written = runs.find_end(conn, job.lease)
             if written is None:
                 leases.fence(conn, job.lease)
-                runs.count_up(conn, job.run.id, Counts(), traffic, batches=0)
-                totals.count_up(conn, job.source.name, Counts(), traffic)
+                self._count_traffic(conn, job)
                 if job.profile is not None:
                     runs.note_fields(conn, job.run.id, job.profile.as_json(), fingerprint=job.profile.fingerprint)
             counts, traffic = runs.get_tallies(conn, job.run.id)
@@ -248,7 +247,14 @@ class Tenure:
         with self._database.transaction(timeout_seconds=1.0) as conn:
             leases.limit_waits(conn, lease_seconds=1.0)
             leases.fence(conn, job.lease)
+            self._count_traffic(conn, job)
             self._close(conn, job, ending)
+
+    def _count_traffic(self, conn: Connection, job: Job) -> None:
+        """Add what was asked of the upstream and no batch has written. Behind the fence no batch comes any more."""
+        traffic = job.unwritten_traffic(batches=runs.count_batches(conn, job.run.id))
+        runs.count_up(conn, job.run.id, Counts(), traffic, batches=0)
+        totals.count_up(conn, job.source.name, Counts(), traffic)
 
     def _close(self, conn: Connection, job: Job, ending: runs.Ending) -> float:
         seconds = runs.finish(conn, job.lease, job.run, ending)

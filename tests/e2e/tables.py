@@ -43,11 +43,13 @@ NEVER = {
         select t.source
         from source_totals t
         join (
-            select source, sum(records_read) as read, sum(inserted) as inserted, sum(raw_inserted) as raw_inserted
+            select source, sum(records_read) as read, sum(inserted) as inserted, sum(raw_inserted) as raw_inserted,
+                sum(requests) as requests, sum(bytes_read) as bytes_read
             from runs
             group by source
         ) r on r.source = t.source
-        where (t.records_read, t.inserted, t.raw_inserted) <> (r.read, r.inserted, r.raw_inserted)
+        where (t.records_read, t.inserted, t.raw_inserted, t.requests, t.bytes_read)
+            <> (r.read, r.inserted, r.raw_inserted, r.requests, r.bytes_read)
     """,
     "quotes that nobody counted": """
         select 1

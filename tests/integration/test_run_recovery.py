@@ -62,6 +62,51 @@ def test_batch_is_counted_once_when_the_acknowledgement_of_its_commit_is_lost(et
     assert etl.run_row(result.run_id, "batches", "status") == (5, "partial")
 
 
+class During:
+    """Does something in every batch at this stage."""
+
+    def __init__(self, stage, action):
+        self._stage, self._action = stage, action
+
+    def hit(self, place, *, wait, conn=None):
+        if (place.stage, place.moment) == (self._stage, "before"):
+            self._action(place)
+        return False
+
+
+def test_traffic_is_counted_once_when_the_run_stops_before_it_hears_of_its_commit(etl):
+    """What was asked of the upstream for a batch belongs to it when the database has it, else to the run's end."""
+    for lost in ((2,), ()):
+        stop, reader = threading.Event(), ListReader({"": [page(record(), bytes_read=100)]})
+        with unlucky(etl, lost):
+            runner = etl.build(reader, faults=During("commit", lambda _, stop=stop: stop.set()))
+            result = etl.start(runner, stop=stop)
+        assert (result.status, result.traffic.bytes_read) == (RunStatus.INTERRUPTED, 100)
+        assert etl.run_row(result.run_id, "batches") == (1,)
+
+
+def test_traffic_is_counted_when_a_run_is_abandoned_in_the_middle_of_a_batch(etl):
+    """That of its batches, and that of the one which is never committed."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hang(place):
+        if place.batch == 2:
+            reached.set()
+            assert go_on.wait(LONG)
+
+    first, second = page(record(), bytes_read=100, last=False), page(record("b"), bytes_read=10)
+    reader = ListReader({"": [first, etl.after(1, lambda: None), second]})
+    runner = etl.build(reader, faults=During("copy", hang))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(etl.start, runner)
+        assert reached.wait(LONG)
+        runner.abandon()
+        go_on.set()
+        with pytest.raises(errors.LeaseLostError):
+            running.result(LONG)
+    assert etl.rows("select status, batches, bytes_read from runs") == [("interrupted", 1, 110)]
+
+
 def test_end_of_a_run_is_written_once_when_its_acknowledgement_is_lost(etl):
     """It ended: whoever started it hears how, and its totals count one run."""
     with unlucky(etl, (9,)):

@@ -105,6 +105,15 @@ def test_traffic_is_taken_once_when_it_was_added(job):
     assert job.take_traffic() == Traffic()
 
 
+@pytest.mark.parametrize(("committed", "requests"), [(0, 3), (1, 2)])
+def test_traffic_of_the_batch_under_way_is_unwritten_when_the_database_has_no_more_batches(job, committed, requests):
+    """Whether its commit arrived, the database knows."""
+    job.add_traffic(Traffic(requests=1))
+    job.take_traffic()
+    job.add_traffic(Traffic(requests=2))
+    assert job.unwritten_traffic(batches=committed) == Traffic(requests=requests)
+
+
 def test_no_traffic_is_lost_when_one_thread_reads_while_another_loads(job):
     """Every request is counted once."""
     adding = threading.Thread(target=lambda: [job.add_traffic(Traffic(requests=1)) for _ in range(2000)])
