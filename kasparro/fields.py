@@ -76,7 +76,7 @@ class KnownFields:
 
 @frozen(kw_only=True)
 class FieldNotes:
-    """What looking at a page's fields found, to be written with its first batch.
+    """What looking at a page's fields found, to be written with its batches.
 
     `baseline` names the input, `learned` what is new of its usual fields, `resolved` the ids of drifts that are over.
     """

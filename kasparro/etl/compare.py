@@ -2,7 +2,7 @@
 
 What differs is told once a run, and the source's policy says what becomes of it: a certain rename is read by its new
 name from this page on, and what would only give rejections, or wrong quotes, is not loaded. Nothing is written here:
-the notes go with the page's first batch.
+the notes go with the page's batches.
 """
 
 import logging
@@ -65,6 +65,20 @@ def refused(items: Sequence[Normalised], refusal: Refusal) -> list[Normalised]:
         else evolve(item, quote=None, rejection=why)
         for item in items
     ]
+
+
+def share(notes: FieldNotes | None, *, begins_page: bool, ends_page: bool) -> FieldNotes | None:
+    """What of a page's notes goes with one of its batches: drifts with the first, what is usual now with the last.
+
+    What is not loaded in the end is not usual.
+    """
+    if notes is None:
+        return None
+    if not begins_page:
+        notes = evolve(notes, found=())
+    if not ends_page:
+        notes = evolve(notes, resolved=(), learned={})
+    return notes if notes.found or notes.resolved or notes.learned else None
 
 
 class Watch:

@@ -202,6 +202,9 @@ class Pipeline:
         watch = compare.Watch(job, slice_name, compiler, lambda name: self.committer.find_known_fields(job, name))
         batches_to_come = self._prepare(job, reader, watch, start)
         for batch in ahead.ahead(batches_to_come, check=job.check, name=f"read-{job.source.name}"):
+            if batch.refusal is not None:
+                self._refuse(job, batch, batch.refusal)
+                continue
             newest = checkpoint.newest(batch.items, newest, started_at=job.run.started_at)
             kept = duplicates.kept(batch.page, batch.items, start, started_at=job.run.started_at)
             reached = checkpoint.reached(batch.page, newest, in_order=in_order, kept=kept) if batch.ends_page else None
@@ -209,11 +212,14 @@ class Pipeline:
             if batch.items or batch.notes or (reached is not None and not checkpoint.same_place(reached, start)):
                 self.committer.load(job, batch, reached)
 
+    def _refuse(self, job: Job, batch: Batch, refusal: compare.Refusal) -> None:
+        """Load nothing of a page that drifted too far: keep all its records, then end its slice where it is."""
+        self.committer.quarantine(job, evolve(batch, items=compare.refused(batch.items, refusal)))
+        if batch.ends_page or not refusal.keep:
+            raise errors.SliceError(refusal.message, code=compare.SCHEMA_DRIFT)
+
     def _judge(self, job: Job, batch: Batch) -> None:
-        """Load no batch that drifted too far or is mostly rejected: keep its rejections, end its slice where it is."""
-        if batch.refusal is not None:
-            self.committer.quarantine(job, evolve(batch, items=compare.refused(batch.items, batch.refusal)))
-            raise errors.SliceError(batch.refusal.message, code=compare.SCHEMA_DRIFT)
+        """Load no batch that is mostly rejected: keep its rejections, end its slice where it is."""
         total = len(batch.items)
         if job.accept_rejections or total < _JUDGED_RECORDS:
             return
@@ -253,9 +259,9 @@ class Pipeline:
                     job.at("normalise", page=job.pages)
                     items = [watch.normalise(record, page.constants) for record in records[begin : begin + size]]
                 ends_page = begin + size >= len(records)
+                some = compare.share(notes, begins_page=begin == 0, ends_page=ends_page)
                 refusal = watch.refusal
-                yield Batch(page=page, items=items, ends_page=ends_page, start=start, notes=notes, refusal=refusal)
-                notes = None
+                yield Batch(page=page, items=items, ends_page=ends_page, start=start, notes=some, refusal=refusal)
             if watch.refusal is not None:
                 return
 

@@ -298,6 +298,27 @@ def test_drift_is_written_once_when_its_batch_is_tried_again_and_its_run_dies(et
     assert etl.value("select fields ? 'note' from field_baselines") is False
 
 
+def test_fields_are_usual_only_when_all_of_the_last_page_is_loaded(etl):
+    """A page that ends in a batch that is not loaded says neither what is usual nor what is over."""
+    etl.run(page(*records(40)))
+    etl.run(page(*records(40, cap=None)))
+    half = page(*records(100, note="x"), *records(100, note="x", rank="first", at="never"))
+    assert etl.run(half, batch_records=100).error_code == "too_many_rejections"
+    assert ("missing", "cap", None, "warned", "open") in seen(etl)
+    assert ("added", "note", None, "warned", "open") in seen(etl)
+    assert etl.run(page(*records(200, note="x")), batch_records=100).status is RunStatus.SUCCEEDED
+    assert ("missing", "cap", None, "warned", "resolved") in seen(etl)
+
+
+def test_every_record_of_a_page_is_kept_when_it_is_quarantined(etl):
+    """In however many batches: after the map was mended they are replayed."""
+    etl.run(page(*records(40)))
+    gone = page(*(record(f"coin{number}", price=None, cap=1000) for number in range(45)))
+    assert etl.run(gone, batch_records=10).error_code == "schema_drift"
+    assert etl.value("select count(*) from rejections where code = 'schema_drift' and resolved_at is null") == 45
+    assert len(etl.quotes()) == 40
+
+
 def test_files_are_compared_with_their_own_past_only(etl):
     """Archives of many origins lie in one folder."""
     one = page(*records(40, open="1"), slice_name="one.csv")
