@@ -103,6 +103,37 @@ def test_one_line_is_given_up_when_an_unclosed_quote_would_eat_the_file():
     assert found == [["a"], "record_too_long", *[["b", "2"]] * 200]
 
 
+LOST_QUOTES = b'BTC","b","5\n' * 200
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """The lines that csv was given, however often."""
+    given, parse = [], csv.reader
+    monkeypatch.setattr(
+        csv, "reader", lambda lines, **how: parse((given.append(each) or each for each in lines), **how)
+    )
+    return given
+
+
+@pytest.mark.parametrize("between", [b"", b"x,1\n", b'x"y\n', b'"\n'])
+def test_lines_are_parsed_a_few_times_when_each_opens_a_quote_that_stays_open(parsed, between):
+    """As where lines lost their first and last quote: the time that a file takes grows as the file does."""
+    with contextlib.suppress(csv_lines.UnclosedQuoteError):
+        read((LOST_QUOTES + between) * 3, max_record_bytes=1000)
+    assert 600 <= len(parsed) < 2000
+
+
+def test_lines_are_parsed_a_few_times_when_the_file_ends_inside_each_of_them(parsed):
+    """Once an open quote was waited for in vain."""
+    with pytest.raises(csv_lines.UnclosedQuoteError) as caught:
+        read(LOST_QUOTES, max_record_bytes=10_000)
+    file, given_up = io.BytesIO(LOST_QUOTES), caught.value.digest
+    found = list(csv_lines.rows(file, csv_lines.Tally(), max_record_bytes=10_000, given_up=given_up))
+    assert [row.defect for row in found] == ["unclosed_quote"] * 200
+    assert 400 <= len(parsed) < 1000
+
+
 def test_text_of_a_defect_is_bounded_when_its_line_is_huge():
     """Enough to find and repair it."""
     ((row, end),) = read(b"x" * 1_000_000, max_record_bytes=500_000)

@@ -81,7 +81,12 @@ class _TooLong(Exception):  # noqa: N818 - a signal through csv.reader, never se
 
 
 class _Lines:
-    """Lines of a file as text, remembering the bytes of those taken since the last `take`."""
+    """Lines of a file as text, remembering the bytes of those taken since the last `take`.
+
+    Where a row cannot be parsed only its first line is done with. Those after it that were parsed inside its quotes,
+    and left them open, would do so again wherever a quote is open before them: a row that comes to them passes over
+    them, so that no line is parsed anew for each line before it. Only a row that ends after all is parsed once more.
+    """
 
     def __init__(self, file: BinaryIO, tally: Tally, form: Form, max_bytes: int) -> None:
         self._readline = csv_streams.line_reader(file, form.encoding)
@@ -91,14 +96,18 @@ class _Lines:
         self._line_feed = "\n".encode(form.encoding)
         self._comment = form.comment
         self._max_bytes = max_bytes
+        # In this order: lines to read again that leave an open quote open, their bytes, and lines to read after them.
+        self._inside: deque[bytes] = deque()
+        self._inside_size = 0
         self._given_back: deque[bytes] = deque()
+        self.passed_over = False
         self._taken: list[bytes] = []
         self._size = 0
 
     def texts(self) -> Iterator[str]:
         """The lines to come, each taken when it is asked for."""
         taken, given_back, encoding, wide = self._taken, self._given_back, self._encoding, self._wide
-        while line := given_back.popleft() if given_back else self._readline(self._max_bytes + 1):
+        while line := self._again() if given_back or self._inside else self._readline(self._max_bytes + 1):
             if self._comment and not taken and self._text(line).lstrip().startswith(self._comment):
                 self._pass_over(line)
                 continue
@@ -107,6 +116,24 @@ class _Lines:
             if self._size > self._max_bytes:
                 raise _TooLong
             yield self._text(line) if wide else line.decode(encoding, "surrogateescape")
+
+    def _again(self) -> bytes:
+        if self._inside and not self._taken:
+            line = self._inside.popleft()
+            self._inside_size -= len(line)
+            return line
+        if self._inside and not self.passed_over:
+            self.passed_over = True
+            self._size += self._inside_size
+        return self._given_back.popleft() if self._given_back else self._readline(self._max_bytes + 1)
+
+    def give_back(self) -> None:
+        """Read the row again whose lines were passed over."""
+        first, rest = self._taken[:1], self._taken[1:]
+        self._given_back.extendleft(reversed([*first, *self._inside, *rest]))
+        self._inside.clear()
+        self._inside_size = 0
+        self._clear()
 
     def take(self) -> bool:
         """Be done with the lines read since the last call; whether the last of them ended.
@@ -119,16 +146,16 @@ class _Lines:
             for line in taken:
                 tally.offset += len(line)
                 tally.hasher.update(line)
-        taken.clear()
-        self._size = 0
+        self._clear()
         return ended
 
     def take_first(self, *, defect: str, message: str) -> Row:
         """Be done with the first line alone, as a defect; the lines after it are read again."""
-        first, rest = self._taken[0], self._taken[1:]
-        self._taken.clear()
-        self._size = 0
-        self._given_back.extendleft(reversed(rest))
+        first, inside, last = self._taken[0], self._taken[1:-1], self._taken[1:][-1:]
+        self._inside.extend(inside)
+        self._inside_size += sum(map(len, inside))
+        self._given_back.extendleft(last)
+        self._clear()
         ended = self._pass_over(first)
         text = self._text(first[:KEPT_BYTES])
         return Row(cells=[], ended=ended and not self._tally.held, defect=defect, message=message, text=text)
@@ -144,11 +171,18 @@ class _Lines:
         return self._has_end(self._taken[-1])
 
     def waiting(self) -> UnclosedQuoteError:
-        """What is to be said of the lines that nothing was done with."""
+        """What is to be said of the lines that nothing was done with; without a digest where others wait already."""
+        if self._tally.held:
+            return UnclosedQuoteError(self._size, "")
         digest = hashlib.blake2b(digest_size=16)
-        for line in self._taken:
+        for line in (*self._taken[:1], *self._inside, *self._taken[1:]):
             digest.update(line)
         return UnclosedQuoteError(self._size, digest.hexdigest())
+
+    def _clear(self) -> None:
+        self._taken.clear()
+        self._size = 0
+        self.passed_over = False
 
     def _pass_over(self, line: bytes) -> bool:
         """Read on to the line's end, in bounded memory. What has no end is not read for good."""
@@ -196,8 +230,12 @@ def rows(
         reader = csv.reader(lines.texts(), strict=True, delimiter=form.delimiter)
         try:
             for cells in reader:
+                if lines.passed_over:
+                    lines.give_back()
+                    break
                 yield Row(cells=cells, ended=lines.take())
-            return
+            else:
+                return
         except _TooLong:
             yield lines.take_first(defect="record_too_long", message=f"has more than {max_record_bytes} bytes")
         except csv.Error as ex:
