@@ -144,6 +144,11 @@ def choice(*words: str) -> Parser:
     return parse_choice
 
 
+def yes_or_no(value: str) -> bool:
+    """True or false, as JSON writes them."""
+    return bool(choice("true", "false")(value) == "true")
+
+
 def names(value: str) -> tuple[str, ...]:
     """One or several words, comma-separated; sorted, each once."""
     found = [word.strip() for word in value.split(",")]

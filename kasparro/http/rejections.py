@@ -20,7 +20,8 @@ class Rejections(Resource):
             "limit": params.LIMIT,
             "source": params.sources(sources),
             "code": params.text,
-            "resolved": params.choice("true", "false"),
+            "resolved": params.yes_or_no,
+            "expected": params.yes_or_no,
             "cursor": params.text,
         }
 
@@ -28,11 +29,11 @@ class Rejections(Resource):
         """A page of rejections."""
         query = params.parse(req, self._parsers)
         pages = paging.read(query, "/rejections")
-        resolved = query.get("resolved")
         chosen = rejection_records.Filter(
             sources=query.get("source"),
             code=query.get("code"),
-            resolved=None if resolved is None else resolved == "true",
+            resolved=query.get("resolved"),
+            expected=query.get("expected"),
         )
         with self._database.reading() as conn:
             page = rejection_records.page(conn, chosen, limit=pages.limit, before_id=pages.after_id)

@@ -24,11 +24,11 @@ COLUMNS = sql.SQL(
 
 @frozen(kw_only=True)
 class Filter:
-    """Which drifts: of these sources, of this kind, open ones alone; None does not restrict."""
+    """Which drifts: of these sources, of this kind, in this status; None does not restrict."""
 
     sources: Sequence[str] | None = None
     kind: str | None = None
-    only_open: bool = False
+    status: str | None = None
 
 
 @frozen(kw_only=True)
@@ -48,8 +48,8 @@ def page(conn: db.Connection, chosen: Filter, *, limit: int, before_id: int | No
         conditions.append(sql.SQL("d.source = %(source)s" if one else "d.source = any(%(sources)s)"))
     if chosen.kind is not None:
         conditions.append(sql.SQL("d.kind = %(kind)s"))
-    if chosen.only_open:
-        conditions.append(sql.SQL("d.status = 'open'"))
+    if chosen.status is not None:
+        conditions.append(sql.SQL("d.status = %(status)s"))
     if before_id is not None:
         conditions.append(sql.SQL("d.id < %(before_id)s"))
     query = sql.SQL(
@@ -75,6 +75,7 @@ def page(conn: db.Connection, chosen: Filter, *, limit: int, before_id: int | No
         "source": chosen.sources[0] if chosen.sources else None,
         "sources": list(chosen.sources or ()),
         "kind": chosen.kind,
+        "status": chosen.status,
         "before_id": before_id,
         "shown": limit,
     }

@@ -28,11 +28,13 @@ COLUMNS = sql.SQL(
 
 @frozen(kw_only=True)
 class Filter:
-    """Which rejections: of these sources, of this code, resolved or still open; None does not restrict."""
+    """Which rejections: of these sources, of this code, resolved or still open, expected
+    or not; None does not restrict."""
 
     sources: Sequence[str] | None = None
     code: str | None = None
     resolved: bool | None = None
+    expected: bool | None = None
 
 
 @frozen(kw_only=True)
@@ -57,6 +59,8 @@ def page(conn: db.Connection, chosen: Filter, *, limit: int, before_id: int | No
         conditions.append(sql.SQL("j.code = %(code)s"))
     if chosen.resolved is not None:
         conditions.append(sql.SQL("j.resolved_at is not null" if chosen.resolved else "j.resolved_at is null"))
+    if chosen.expected is not None:
+        conditions.append(sql.SQL("j.expected" if chosen.expected else "not j.expected"))
     if before_id is not None:
         conditions.append(sql.SQL("j.id < %(before_id)s"))
     query = sql.SQL(

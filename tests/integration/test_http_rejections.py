@@ -75,6 +75,8 @@ def test_rejection_tells_everything(api: fixtures.Api) -> None:
         ("source=csv,coingecko&code=not_a_number", [5, 4, 1]),
         ("resolved=true", [2]),
         ("resolved=false&source=csv", [6, 4, 1]),
+        ("expected=true", [3]),
+        ("expected=false&resolved=false", [6, 5, 4, 1]),
         ("code=nobody_says_so", []),
         ("limit=2", [6, 5]),
     ],
@@ -98,7 +100,9 @@ def test_payload_is_left_out_when_it_is_large_or_gone(api: fixtures.Api) -> None
     assert rows[6]["payload"] == {"nul": "\x00"}
 
 
-@pytest.mark.parametrize("query", ["resolved=maybe", "source=nobody", "cursor=x", "order=asc", "code=", "limit=0"])
+@pytest.mark.parametrize(
+    "query", ["resolved=maybe", "expected=1", "source=nobody", "cursor=x", "order=asc", "code=", "limit=0"]
+)
 def test_wrong_parameter_is_a_400_that_names_it(api: fixtures.Api, query: str) -> None:
     """As everywhere."""
     result = api.get("/rejections", query)

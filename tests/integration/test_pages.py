@@ -39,7 +39,7 @@ def listening(api: fixtures.Api, port: int = 0) -> Iterator[str]:
 
 
 def fill(api: fixtures.Api) -> None:
-    """An hour of runs of two sources, some of them troubled, and what was found and quoted by them."""
+    """An hour of runs of two sources, troubled, what was found and quoted by them, and a removed source."""
     now = datetime.now(UTC)
     for name in ("coingecko", "coinpaprika"):
         listing = fixtures.add_listing(api.conn, name, f"{name}-btc", slug="btc-bitcoin")
@@ -49,6 +49,9 @@ def fill(api: fixtures.Api) -> None:
             began = now - timedelta(minutes=minutes)
             ended = began + timedelta(seconds=2)
             run_id = fixtures.add_run(api.conn, name, status, started_at=began, finished_at=ended, records_read=0)
+    fixtures.add_run(api.conn, "removed", finished_at=now)
+    api.conn.execute("insert into source_totals (source) values ('removed')")
+    fixtures.add_quote(api.conn, fixtures.add_listing(api.conn, "removed", "r", slug="btc-bitcoin"), now, "90000")
     fixtures.add_listing(api.conn, "csv", "odd", symbol="ODD", slug="odd")
     api.conn.execute("update assets set name = %s where slug = 'odd'", (HOSTILE,))
     values = {"run_id": run_id, "now": now, "hostile": HOSTILE}
@@ -79,6 +82,26 @@ def fill(api: fixtures.Api) -> None:
     )
 
 
+def flood(api: fixtures.Api) -> None:
+    """More closed drifts, and rejections of one source, than are shown at once, all newer than what is there."""
+    api.conn.execute(
+        """
+        insert into drifts (source, path, kind, action, status, first_run_id, last_run_id, closed_at)
+        select 'csv', n, 'added', 'warned', 'resolved', 1, 1, now()
+        from generate_series(1, 201) n
+        """
+    )
+    api.conn.execute(
+        """
+        insert into rejections (
+            source, slice, code, dedup_key, stage, message, content_hash, expected, run_id, first_seen_at, last_seen_at
+        )
+        select 'coingecko', '', 'not_a_number', n, 'normalise', 'no', gen_random_uuid(), n > 201, 1, now(), now()
+        from generate_series(1, 402) n
+        """
+    )
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """One browser for all tests of a worker; each opens the page anew."""
@@ -91,6 +114,7 @@ def service(browser: Browser, databases: Any) -> Iterator[Service]:
     """A service that wants a key and has something of everything; asks for the browser first, to be skipped with it."""
     with fixtures.serve_clone(databases, api_keys=fixtures.KEYS) as api:
         fill(api)
+        flood(api)
         with listening(api) as url:
             yield Service(api, url)
 
@@ -104,7 +128,9 @@ def open_dashboard(browser: Browser, service: Service, query: str = "", **window
 def test_dashboard_shows_every_part(browser: Browser, service: Service) -> None:
     """Sources, runs with their anomalies, findings, assets with a price: all there, all as text."""
     open_dashboard(browser, service)
-    assert browser.texts("#sources-rows th .main") == ["coingecko", "coinpaprika", "csv", "retired"]
+    assert browser.texts("#sources-rows th .main") == ["coingecko", "coinpaprika", "csv", "removed", "retired"]
+    assert "not configured" in browser.text("#sources-rows tr[data-key=removed]")
+    assert "no data yet" in browser.text("#sources-rows tr[data-key=csv]")
     assert "2 failed" in browser.text("#legend")
     assert "1 with anomalies" in browser.text("#legend")
     assert len(browser.run("return document.querySelectorAll('#timeline .bar')")) == 8
@@ -115,7 +141,7 @@ def test_dashboard_shows_every_part(browser: Browser, service: Service) -> None:
     assert "was in 100 % of the records, number" in browser.text("#drift-rows")
     assert HOSTILE in browser.text("#rejections-rows")
     assert "price_missing" not in browser.text("#rejections-rows")
-    browser.wait_text("#consensus", "90,000.00 USD, median of 2 sources")
+    browser.wait_text("#consensus", "90,000.00 USD, median of")
     assert len(browser.run("return document.querySelectorAll('#price-chart .line')")) == 2
 
 
@@ -137,6 +163,9 @@ def test_dashboard_asks_for_the_key(browser: Browser, service: Service) -> None:
     browser.wait(lambda: browser.run("return document.activeElement.id") == "key-input", "the question")
     assert "coingecko" in browser.text("#sources-rows")
     assert browser.console() == []
+    browser.find("#key-input").send_keys("ключ\n")
+    browser.wait_text("#key-error", "ASCII")
+    browser.find("#key-input").clear()
     browser.find("#key-input").send_keys("a-wrong-key\n")
     browser.wait_text("#key-error", "does not accept")
     assert browser.run("return sessionStorage.length") == 0
@@ -172,6 +201,28 @@ def test_dashboard_finds_assets(browser: Browser, service: Service) -> None:
     browser.wait_text("#consensus", "No consensus")
     browser.find("#search").send_keys("-nothing")
     browser.wait_text("[data-section=assets] [data-note]", "Nothing is called")
+
+
+def test_dashboard_chooses_an_asset_where_the_address_names_none(browser: Browser, service: Service) -> None:
+    """One that was mangled on its way, too."""
+    open_dashboard(browser, service, "#asset=%E0%A4%A")
+    browser.wait_text("#consensus", "median of")
+
+
+def test_dashboard_learns_how_a_long_run_ended(browser: Browser, service: Service) -> None:
+    """Even when more runs than are asked for at once began after it."""
+    conn = service.api.conn
+    now = datetime.now(UTC)
+    long = fixtures.add_run(conn, "csv", "running", slice="long", started_at=now)
+    open_dashboard(browser, service, "?every=1")
+    browser.run("document.getElementById('runs-table').open = true")
+    browser.wait_text(f"#runs-rows tr[data-key='{long}']", "running")
+    newest = [fixtures.add_run(conn, "csv", slice="short", started_at=now, finished_at=now) for _ in range(15)]
+    browser.wait_text("#runs-rows", str(newest[-1]))
+    for _ in range(10):
+        fixtures.add_run(conn, "csv", slice="short", started_at=now, finished_at=now)
+    conn.execute("update runs set status = 'failed', finished_at = now() where id = %s", (long,))
+    browser.wait_text(f"#runs-rows tr[data-key='{long}']", "failed")
 
 
 def test_dashboard_shows_what_is_new_and_leaves_the_rest_alone(browser: Browser, service: Service) -> None:
@@ -215,6 +266,7 @@ def test_dashboard_says_that_the_service_is_away_and_comes_back(browser: Browser
         browser.wait_text("#updated", "updated")
     browser.wait_text("#banner", "The service does not answer. What you see is from")
     assert browser.text("#overall") == "no answer"
+    assert browser.driver.title == "no answer: Kasparro"
     assert "coingecko" in browser.text("#sources-rows")
     with listening(service.api, int(url.rpartition(":")[2])):
         browser.wait(lambda: not browser.text("#banner"), "the end of the message")

@@ -23,7 +23,7 @@ const KINDS = { 401: "key", 404: "missing", 429: "busy", 503: "busy" };
 // Whether the service wants a key; its contract says so, which costs no refused request. Null where nobody answers.
 export async function keyNeeded() {
   try {
-    const contract = await (await fetch("/openapi.json", { cache: "no-cache", credentials: "omit" })).json();
+    const contract = await (await fetch("/openapi.json", { cache: "no-cache", credentials: "omit", signal: AbortSignal.timeout(PATIENCE_MS) })).json();
     return contract.paths["/stats"].get.security.length > 0;
   } catch {
     return null;

@@ -3,6 +3,7 @@ import { get, now } from "./api.js";
 import { lineChart } from "./chart.js";
 import { fillRows, find, make, reconcile, setAttribute, setNote, setText, show } from "./dom.js";
 import { NONE, absolute, count, percent, price, priceTick } from "./format.js";
+import { configuredSources } from "./sources.js";
 
 const PAGE = 50;
 // Quotes of one source in a chart; more are no longer told apart.
@@ -13,7 +14,14 @@ let listing = null;
 let drawing = null;
 let drawn = null;
 
-const chosen = () => decodeURIComponent(location.hash.match(/^#asset=(.+)$/)?.[1] ?? "");
+// The slug in the address; none where somebody mangled it.
+function chosen() {
+  try {
+    return decodeURIComponent(location.hash.match(/^#asset=(.+)$/)?.[1] ?? "");
+  } catch {
+    return "";
+  }
+}
 
 // Ask for what the search box says: the same rows as before, or from the start. A newer question ends an older one.
 export async function refreshAssets() {
@@ -77,7 +85,8 @@ export async function refreshAsset() {
       drawAsset();
       return;
     }
-    const names = [...new Set(asset.listings.map((one) => one.source))].sort();
+    const quoted = new Set(asset.listings.map((one) => one.source));
+    const names = configuredSources().filter((name) => quoted.has(name));
     const pages = await Promise.all(names.map((source) => get("/data", { asset: slug, source, from, limit: QUOTES }, options)));
     drawn = { state, asset, names, quotes: pages.map((page) => page.data), cut: pages.some((page) => page.pagination.has_more), seconds };
     drawAsset();

@@ -8,13 +8,16 @@ import { forgetKey, storeKey, storedKey } from "./key.js";
 import { drawRuns, refreshRuns, runsState } from "./runs.js";
 import { refreshSources } from "./sources.js";
 
-// Seconds between two looks, or as many as ?every= says; after failures twice as many each time, up to a minute.
+// Seconds between two looks, or as many as ?every= says; after failures twice as many each time, up to what nobody minds to
+// wait once the service is back.
 const EVERY_SECONDS = Math.max(Number(new URLSearchParams(location.search).get("every")) || 10, 1);
-const MOST_SECONDS = Math.max(60, EVERY_SECONDS);
+const MOST_SECONDS = Math.max(15, EVERY_SECONDS);
 // Seconds after which findings are asked for though no run ended: people accept drift and replay records, too.
 const FINDINGS_SECONDS = 60;
 // Milliseconds after the last letter until a search is sent.
 const TYPING_MS = 250;
+// What a header can carry: anything else would be refused by the browser, as if the service did not answer.
+const PRINTABLE = /^[ -~]+$/;
 
 let timer = null;
 let busy = false;
@@ -82,6 +85,7 @@ function conclude(problems) {
     if (error.kind === "away") {
       setAttribute(find("overall"), "data-status", "down");
       setText(find("overall"), "no answer");
+      document.title = "no answer: Kasparro";
     }
   }
   document.body.classList.toggle("stale", real.length > 0);
@@ -151,7 +155,12 @@ function tickAges() {
 function wireKey() {
   find("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    storeKey(find("key-input").value.trim());
+    const key = find("key-input").value.trim();
+    if (!PRINTABLE.test(key)) {
+      askKey("A key has letters, digits and signs of ASCII alone.");
+      return;
+    }
+    storeKey(key);
     find("key-input").value = "";
     declined = false;
     failures = 0;

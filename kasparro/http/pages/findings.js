@@ -2,6 +2,7 @@
 import { get } from "./api.js";
 import { fillRows, find, setNote, setText, show } from "./dom.js";
 import { NONE, count, percent } from "./format.js";
+import { configuredSources } from "./sources.js";
 
 // Findings of each kind that are asked for, and rows that are shown: what is the same but for its run is one row.
 const NEWEST = 200;
@@ -32,8 +33,9 @@ export async function refreshAnomalies() {
 }
 
 export async function refreshDrift() {
-  const { data } = await get("/drift", { limit: NEWEST });
-  const open = data.filter((one) => one.status === "open");
+  const { data: open, pagination } = await get("/drift", { status: "open", limit: NEWEST });
+  show(find("drift-more"), pagination.has_more);
+  setText(find("drift-more"), `The newest ${count(NEWEST)}; /drift has all.`);
   setNote("drift", open.length ? null : "The fields of every source are what they were.");
   fillRows(find("drift-rows"), open, (one) => one.id, (one) => [
     { text: one.kind.replace("_", " "), status: ["failed", "quarantined"].includes(one.action) ? "failed" : "partial", class: "tag" },
@@ -69,18 +71,21 @@ function seen({ before, after }) {
   return parts.filter(Boolean).join(", ");
 }
 
+// Of each source by itself, so that a flood of one does not hide what others have; and of all, for those no longer configured.
+async function openRejections(expected) {
+  const pages = await Promise.all([null, ...configuredSources()].map((source) => get("/rejections", { source, expected, resolved: "false", limit: NEWEST })));
+  const found = new Map(pages.flatMap((page) => page.data).map((one) => [one.id, one]));
+  return { found: [...found.values()], more: pages.some((page) => page.pagination.has_more) };
+}
+
 export async function refreshRejections() {
-  const { data, pagination } = await get("/rejections", { resolved: "false", limit: NEWEST });
-  const wanted = find("show-expected").checked ? data : data.filter((one) => !one.expected);
-  const groups = group(wanted, (one) => [one.source, one.code, one.field, one.expected]);
-  const hidden = data.length - wanted.length;
-  const remarks = [
-    pagination.has_more ? `Of the newest ${count(NEWEST)}; /rejections has all.` : "",
-    hidden ? `${count(hidden)} that are normal for their sources are not shown.` : "",
-  ].join(" ").trim();
-  setNote("rejections", groups.length ? null : `Every ${hidden ? "other " : ""}record gave a quote. ${remarks}`);
-  show(find("rejections-more"), remarks !== "");
-  setText(find("rejections-more"), remarks);
+  const all = find("show-expected").checked;
+  const asked = await Promise.all((all ? ["false", "true"] : ["false"]).map(openRejections));
+  const newestFirst = asked.flatMap(({ found }) => found).sort((a, b) => b.id - a.id);
+  const groups = group(newestFirst, (one) => [one.source, one.code, one.field, one.expected]);
+  setNote("rejections", groups.length ? null : all ? "Every record gave a quote." : "Every record gave a quote, or is not expected to.");
+  show(find("rejections-more"), asked.some(({ more }) => more));
+  setText(find("rejections-more"), `Counted among the newest ${count(NEWEST)} of each source; /rejections has all.`);
   fillRows(find("rejections-rows"), groups, (one) => one.name, (one) => [
     [{ text: one.code, class: "code" }, ...(one.expected ? [{ text: "expected", class: "tag", status: "off" }] : [])],
     one.source,

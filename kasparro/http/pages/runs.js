@@ -41,14 +41,33 @@ async function load(name, since, signal) {
   const kept = follows || (before && !page.data.length) ? before : { runs: new Map(), cursor: page.pagination.next_cursor };
   add(kept, page);
   known.set(name, kept);
+  await Promise.all(unfinished(kept, page).map((run) => update(kept, run, signal)));
   while (kept.cursor && kept.runs.size < MOST && oldest(kept) > since) {
     const older = await get("/runs", { source: name, limit: FIRST, cursor: kept.cursor }, { signal });
     add(kept, older);
     kept.cursor = older.pagination.next_cursor;
   }
+  // On a page that is open for days, what is new would pile up.
+  newestFirst(kept).slice(MOST).forEach((run) => kept.runs.delete(run.run_id));
 }
 
 const add = (kept, page) => page.data.forEach((run) => kept.runs.set(run.run_id, run));
+
+// What was under way when it was last seen, and is no longer among the newest.
+function unfinished(kept, page) {
+  const told = new Set(page.data.map((run) => run.run_id));
+  return [...kept.runs.values()].filter((run) => !run.finished_at && !told.has(run.run_id));
+}
+
+async function update(kept, { run_id: id }, signal) {
+  const run = await get(`/runs/${id}`, {}, { signal, also: [404] });
+  if (run.run_id === id) {
+    kept.runs.set(id, run);
+  } else {
+    kept.runs.delete(id);
+  }
+}
+
 const oldest = (kept) => Math.min(...[...kept.runs.values()].map(startOf));
 
 // Also called when the window or the width changes.
@@ -75,7 +94,7 @@ export function drawRuns() {
 // When the first run ever was; nothing, where not all of them are known.
 function firstKnown() {
   const all = [...known.values()];
-  return all.some((kept) => kept.cursor) ? 0 : Math.min(...all.filter((kept) => kept.runs.size).map(oldest));
+  return all.some((kept) => kept.cursor || kept.runs.size >= MOST) ? 0 : Math.min(...all.filter((kept) => kept.runs.size).map(oldest));
 }
 
 const newestFirst = (kept) => [...(kept?.runs.values() ?? [])].sort((a, b) => b.run_id - a.run_id);

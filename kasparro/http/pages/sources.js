@@ -5,7 +5,12 @@ import { NONE, absolute, count, percent, span } from "./format.js";
 
 const moment = (iso) => (iso ? [{ time: iso, class: "main" }, { text: absolute(iso).slice(11, 19), class: "quiet", title: absolute(iso) }] : NONE);
 
-// Gives the names of the sources. Health needs no key, and is shown whether there are statistics or not.
+// The sources that the API can be asked for by name; what else was ever run stands in statistics and among quotes alone.
+let configured = [];
+
+export const configuredSources = () => configured;
+
+// Gives the names of the configured sources. Health needs no key, and is shown whether there are statistics or not.
 export async function refreshSources({ withStats }) {
   const statistics = withStats ? get("/stats") : Promise.resolve(null);
   const [health, stats] = await Promise.allSettled([get("/health", {}, { also: [503] }), statistics]);
@@ -13,8 +18,9 @@ export async function refreshSources({ withStats }) {
     throw health.reason;
   }
   showOverall(health.value);
+  configured = Object.keys(health.value.etl).sort();
   const known = new Map((stats.value?.sources ?? []).map((one) => [one.source, one]));
-  const names = [...new Set([...Object.keys(health.value.etl), ...known.keys()])].sort();
+  const names = [...new Set([...configured, ...known.keys()])].sort();
   fillRows(find("sources-rows"), names, (name) => name, (name) => cells(name, health.value.etl[name], known.get(name)));
   setNote("sources", names.length ? null : "No source is configured.");
   if (health.value.error) {
@@ -23,7 +29,7 @@ export async function refreshSources({ withStats }) {
   if (stats.status === "rejected") {
     throw stats.reason;
   }
-  return names;
+  return configured;
 }
 
 function showOverall({ status, scheduler }) {
@@ -54,7 +60,10 @@ function state(health) {
   if (!health.enabled) {
     return { text: "disabled", status: "off", class: "tag" };
   }
-  return health.stale ? { text: "stale", status: "stale", class: "tag" } : { text: "fresh", status: "ok", class: "tag" };
+  if (health.stale) {
+    return { text: "stale", status: "stale", class: "tag" };
+  }
+  return health.last_success_at ? { text: "fresh", status: "ok", class: "tag" } : { text: "no data yet", status: "off", class: "tag" };
 }
 
 function nextRun(health, run) {
