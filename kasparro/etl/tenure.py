@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two looks at a lease that somebody holds: soon enough to see it renewed, too rare to be a load.
 _LOOK_SECONDS = 0.5
+# Leases that a claim goes on for without being told whose the source is: a batch holds the lease row for less than one.
+_CLAIM_LEASES = 4
 # Crashes in a row from which on a scheduled run waits like after failures: one or two are resumed at once.
 _CRASH_LOOP = 3
 # Statuses after which the source counts as healthy: its failures are forgotten.
@@ -67,12 +69,13 @@ class Tenure:
         """Become the holder of the lease and start a run.
 
         A lease of somebody else is waited for as long as it lasts: a dead holder's ends by itself. None when a
-        scheduled run is no longer due. Raises BusyError when the lease is renewed meanwhile, StoppedError when told
-        to stop, SchemaError when the database meanwhile serves newer code only.
+        scheduled run is no longer due. Raises BusyError when the lease is renewed meanwhile or nobody can look at it,
+        StoppedError when told to stop, SchemaError when the database meanwhile serves newer code only.
         """
         self._at(claim, "before", stop)
         self._close_dead_slices(claim.source)
         met: datetime | None = None
+        give_up_at = self._clock.monotonic() + _CLAIM_LEASES * self._settings.lease_seconds
         while True:
             try:
                 with self._database.transaction() as conn:
@@ -82,8 +85,11 @@ class Tenure:
                 if state.seconds_left == 0:
                     self._at(claim, "after", stop, claimed)
                     return claimed
-            except errors.ConflictError:
+            except errors.ConflictError as ex:
                 # The holder's transaction has the row; it ends soon, one way or another.
+                logger.warning("claim tried again", extra={"source": claim.source.name, "error": ex.message})
+                if self._clock.monotonic() > give_up_at:
+                    raise errors.BusyError(f"{claim.key}: its lease cannot be looked at: {ex.message}") from ex
                 wait_seconds = _LOOK_SECONDS
             else:
                 if met is not None and state.lease_until != met:
@@ -114,6 +120,9 @@ class Tenure:
         migrate.require_served(conn, code_version=__version__)
         name = claim.source.name
         self._close_dead(conn, claim.source, claim.key, state)
+        crash = runs.close_unheld(conn, name, claim.slice)
+        if crash is not None:
+            self._note_crash(conn, claim.source, crash)
         due = schedules.lock(conn, name)
         is_due = due.next_run_at is not None and due.next_run_at <= due.now
         if claim.trigger is Trigger.SCHEDULE and not is_due and not schedules.is_queued(conn, name):

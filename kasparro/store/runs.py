@@ -223,6 +223,22 @@ def close_crashed(conn: Connection, run_id: int, *, epoch: int) -> Crash | None:
     return None if row is None else Crash(run_id=run_id, source=source, slice=slice_name, seconds=float(row[0]))
 
 
+def close_unheld(conn: Connection, source: str, slice_name: str) -> Crash | None:
+    """Close a running run of this kind that no lease names, if there is one. Its lease row must be locked, and free."""
+    row = conn.execute(
+        """
+        select r.id, r.epoch
+        from runs r
+        where r.source = %(source)s
+        and r.slice = %(slice)s
+        and r.status = 'running'
+        and not exists (select from leases l where l.run_id = r.id)
+        """,
+        {"source": source, "slice": slice_name},
+    ).fetchone()
+    return None if row is None else close_crashed(conn, row[0], epoch=row[1])
+
+
 def count_batches(conn: Connection, run_id: int) -> int:
     """How many batches of a run are committed: what a batch asks that never heard whether its commit arrived."""
     (batches,) = db.one(conn.execute("select batches from runs where id = %(id)s", {"id": run_id}))

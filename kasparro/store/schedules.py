@@ -71,7 +71,9 @@ def list_due(conn: Connection, sources: Sequence[str]) -> list[str]:
         and (
             s.next_run_at <= clock_timestamp()
             or l.run_id is not null
-            or exists (select from runs r where r.source = s.source and r.slice = '' and r.status = 'queued')
+            or exists (
+                select from runs r where r.source = s.source and r.slice = '' and r.status in ('queued', 'running')
+            )
         )
         order by s.next_run_at, s.source
         """,

@@ -182,6 +182,26 @@ def test_claim_waits_when_the_holders_transaction_has_the_lease_row(etl):
         assert waiting.result(LONG).status is RunStatus.SUCCEEDED
 
 
+def test_claim_gives_up_when_the_lease_row_stays_locked(etl, caplog):
+    """A session that was forgotten in the middle of its transaction: the log says so, and the source is busy."""
+    leases.lock(etl.conn, "coinpaprika")
+    with db.connect(etl.dsn) as holder, holder.transaction():
+        leases.lock(holder, "coinpaprika")
+        with pytest.raises(errors.BusyError, match="cannot be looked at: canceling statement"):
+            etl.run(page(record()), lease_seconds=0.3)
+    assert caplog.messages.count("claim tried again") >= 1
+
+
+def test_live_run_that_no_lease_names_is_closed_when_its_source_is_run(etl):
+    """Whatever made it so, it would be in the way for ever."""
+    dead, _ = dead_holder(etl)
+    etl.conn.execute("delete from leases")
+    assert etl.build().list_due(["coinpaprika"]) == ["coinpaprika"]
+    result = etl.run(page(record()))
+    assert etl.run_row(dead.id, "status") == ("crashed",)
+    assert (result.status, etl.run_row(result.run_id, "resumed_from")) == (RunStatus.SUCCEEDED, (dead.id,))
+
+
 def test_abandoned_run_is_interrupted_and_writes_nothing_more_when_its_thread_hangs(etl):
     """What a process does with its runs when it has no more time."""
     with Blocked(etl) as hanging:
