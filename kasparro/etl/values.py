@@ -42,6 +42,8 @@ _LONGEST = Context(prec=MAX_NUMBER_CHARACTERS)
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # What a spreadsheet makes of an epoch: 1,77746E+12. The digits that are gone cannot be guessed.
 _SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}")
+# What may follow a date: a time of day, or nothing.
+_BEFORE_TIME = ("", " ", "T", "t")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -155,8 +157,9 @@ def iso(found: Any) -> datetime:
     if written.endswith(" UTC"):
         written = written[:-4] + "Z"
     try:
-        # fromisoformat takes any sign between date and time, even a digit of an epoch.
-        if len(written) > 8 and written.isdigit():
+        # fromisoformat takes any sign between date and time, even a digit of an epoch, or that of a zone; and a week.
+        after = written[10:11] if written[4:5] == "-" else written[8:9]
+        if after not in _BEFORE_TIME or "W" in written[4:6]:
             raise not_a_time(found)
         return datetime.fromisoformat(written)
     except ValueError:
