@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from attrs import evolve, frozen
 
-from kasparro.etl import values
+from kasparro.etl import time_text, values
 from kasparro.etl.values import BadValueError
 
 _CLOCK = re.compile(
@@ -105,12 +105,7 @@ def show(moment: datetime) -> str:
 
 def read(text: str, formats: Iterable[str]) -> datetime | None:
     """The moment that the first fitting format reads, None when there is none."""
-    for each in formats:
-        try:
-            return datetime.strptime(text.strip(), each)  # noqa: DTZ007 - only what is written counts
-        except ValueError:
-            continue
-    return None
+    return time_text.read(text.strip(), formats)
 
 
 def moment(text: str, times: Times) -> datetime | None:

@@ -4,15 +4,21 @@ When clocks are set back an hour comes twice, when they are set forward one is l
 rejected unless the map says which is meant (`fold`), a time in the second always.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
-from functools import partial
+from functools import cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from kasparro.etl import values
 from kasparro.etl.field_map import FieldMap
 from kasparro.etl.values import BadValueError
+
+# Letters of strptime for numbers, and all the digits of each; strptime itself takes fewer.
+_DIGITS = dict.fromkeys(("%y", "%m", "%d", "%H", "%I", "%M", "%S"), r"\d\d") | {
+    "%Y": r"\d{4}", "%j": r"\d{3}", "%f": r"\d{1,6}",
+}  # fmt: skip
 
 
 def converter(spec: FieldMap) -> Callable[[Any], datetime]:
@@ -46,11 +52,46 @@ def _localise(written: datetime, zone: tzinfo, fold: str, found: Any) -> datetim
     return earlier if fold == "earlier" else later
 
 
+def read(text: str, formats: Iterable[str]) -> datetime | None:
+    """The moment as the first fitting format reads it, None when there is none; what has no zone stays without.
+
+    Numbers that touch must have all their digits: `%H%M` would read 130, once 0130, as 13:00.
+    """
+    for each in formats:
+        if (moment := _parse(text, each)) and ((full := _full(each)) is None or full.fullmatch(text)):
+            return moment
+    return None
+
+
 def _strptime(found: Any, *, formats: Sequence[str]) -> datetime:
     text = found.strip() if isinstance(found, str) else ""
-    for each in formats:
-        try:
-            return datetime.strptime(text, each)  # noqa: DTZ007 - the caller knows its zone
-        except ValueError:
-            continue
+    if moment := read(text, formats):
+        return moment
+    if any(_parse(text, each) for each in formats):
+        raise BadValueError("precision_lost", f"lost a zero where numbers touch: {values.show(found)}")
     raise values.not_a_time(found, f"must be a time written as {' or '.join(formats)}")
+
+
+def _parse(text: str, form: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, form)  # noqa: DTZ007 - the caller knows its zone
+    except ValueError:
+        return None
+
+
+@cache
+def _full(form: str) -> re.Pattern[str] | None:
+    """The shape of texts in which every number that touches another has all its digits; None where none touches."""
+    parts = re.findall(r"%.|\s+|[^%\s]+", form)
+    shapes = []
+    for number, part in enumerate(parts):
+        beside = [*parts[number - 1 : number], *parts[number + 1 : number + 2]]
+        if part in _DIGITS and any(each in _DIGITS for each in beside):
+            shapes.append(_DIGITS[part])
+        elif part.startswith("%"):
+            shapes.append(".{1,30}?")
+        else:
+            shapes.append(r"\s+" if part.isspace() else re.escape(part))
+    if not any(shape in _DIGITS.values() for shape in shapes):
+        return None
+    return re.compile("".join(shapes), re.IGNORECASE)
