@@ -28,6 +28,7 @@ from kasparro.http import server
 from kasparro.model import SchedulerState, SourceInfo
 from kasparro.store import db
 from kasparro.store import faults as fired_faults
+from kasparro.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,10 @@ POOL_SIZE = 24
 # Seconds for which one thread may compute while another wants to. With Python's 5 ms a run that computes would slow
 # down every answer of Postgres by up to that, its own batches' (measured: a third less records) and requests' alike.
 _SWITCH_SECONDS = 0.0002
+# The share of a lease that a run waits for one answer of a silent database: a stuck transaction ends before the lease.
+_WAIT_SHARE = 0.9
+# Seconds. With the short leases of tests a slow machine would look like a silent database.
+_LEAST_WAIT_SECONDS = 2.0
 # Seconds that runs, then open responses, get to end when the service stops; together less than the 10 s of Docker.
 _RUNS_STOP_SECONDS = 3.5
 _DRAIN_SECONDS = 2.0
@@ -74,7 +79,10 @@ class App:
         self.config = config
         self.clock = clock or SystemClock()
         self.sources = load_sources(config)
-        self.database = db.Database(prepare=config.prepare, max_size=POOL_SIZE)
+        patience = db.Patience(
+            watchdog=Watchdog(self.clock), seconds=max(config.lease_seconds * _WAIT_SHARE, _LEAST_WAIT_SECONDS)
+        )
+        self.database = db.Database(prepare=config.prepare, max_size=POOL_SIZE, patience=patience)
         self._http = fetch.Http(self.clock)
         self.pipeline = pipeline.Pipeline(
             database=self.database,

@@ -214,6 +214,8 @@ class Committer:
                 return attempt()
             except (errors.ConflictError, errors.DatabaseUnavailableError) as ex:
                 if self._clock.monotonic() > deadline:
+                    # Whoever lost the lease meanwhile has nothing more to write.
+                    pause(0)
                     raise
                 logger.warning("transaction tried again", extra={"code": ex.code, "error": ex.message})
             # Half of it at random, so that two that met do not meet again.

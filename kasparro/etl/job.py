@@ -109,7 +109,7 @@ class Job:
     def check(self) -> None:
         """Raise StoppedError when told to stop, LeaseLostError when the lease is gone."""
         if self.lost.is_set():
-            raise errors.LeaseLostError(f"{self.lease.key}: the lease was taken over")
+            raise errors.LeaseLostError(f"{self.lease.key}: the lease was lost")
         if self._stop.is_set():
             raise errors.StoppedError("the process was asked to stop")
 

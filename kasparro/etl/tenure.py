@@ -5,8 +5,7 @@ Only what Postgres can prove counts: lease times are the database's, and every w
 
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from attrs import evolve, frozen
@@ -15,6 +14,7 @@ from kasparro import __version__, errors
 from kasparro.clock import Clock
 from kasparro.etl import judge, schedule
 from kasparro.etl.faults import Faults, Place
+from kasparro.etl.heartbeat import Heartbeat
 from kasparro.etl.job import Job
 from kasparro.etl.source import Source
 from kasparro.model import LIVE, Lease, Run, RunResult, RunStatus, Trigger
@@ -181,34 +181,12 @@ class Tenure:
                 after = evolve(after, slot_at=slot, next_run_at=retry_at)
             schedules.note_end(conn, crash.source, status=status, state=after)
 
-    @contextmanager
-    def heartbeat(self, job: Job) -> Iterator[None]:
-        """Renew the job's lease every third of its length inside the block, while the job shows signs of life."""
-        done = threading.Event()
-        thread = threading.Thread(target=self._beat, args=(job, done), name=f"heartbeat-{job.source.name}", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join(timeout=self._settings.lease_seconds)
-
-    def _beat(self, job: Job, done: threading.Event) -> None:
-        while not self._clock.wait(done, self._settings.lease_seconds / 3):
-            if job.idle_seconds > self._settings.stall_seconds:
-                fields = {"source": job.source.name, "run_id": job.run.id}
-                logger.error("no progress, letting the lease go", extra=fields)
-                job.lost.set()
-                return
-            try:
-                with self._database.transaction() as conn:
-                    leases.limit_waits(conn, lease_seconds=self._settings.lease_seconds)
-                    leases.renew(conn, job.lease, lease_seconds=self._settings.lease_seconds)
-            except errors.LeaseLostError:
-                job.lost.set()
-                return
-            except errors.KasparroError as ex:
-                logger.warning("lease not renewed", extra={"source": job.source.name, "error": ex.message})
+    def heartbeat(self, job: Job) -> AbstractContextManager[None]:
+        """Keep the job's lease inside the block; see heartbeat.py."""
+        lease_seconds, stall_seconds = self._settings.lease_seconds, self._settings.stall_seconds
+        return Heartbeat(self._database, self._clock, lease_seconds=lease_seconds, stall_seconds=stall_seconds).keep(
+            job
+        )
 
     def end(self, job: Job, ending: runs.Ending) -> RunResult:
         """Write how the run ended and when the next is due, and give the lease back, in one fenced transaction.

@@ -73,7 +73,8 @@ class BoundedDatabase:
         left = wait_seconds + seconds
         while True:
             with contextlib.ExitStack() as stack:
-                conn = stack.enter_context(self._database.connection(timeout_seconds=min(wait_seconds, left)))
+                lent = self._database.connection(timeout_seconds=min(wait_seconds, left), patient=True)
+                conn = stack.enter_context(lent)
                 stack.enter_context(_named_timeout(statement_seconds))
                 try:
                     stack.enter_context(self._watchdog.limit(conn, seconds=min(seconds, left)))

@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+from attrs import frozen
 from psycopg import errors as pg
-from psycopg.abc import Buffer
+from psycopg.abc import RV, Buffer, PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.datetime import TimestamptzLoader
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from kasparro import errors
+from kasparro.watchdog import Watchdog
 
 Row = tuple[Any, ...]
 Connection = psycopg.Connection[Row]
@@ -64,23 +66,45 @@ _CONFLICT = (
 )
 
 
+@frozen(kw_only=True)
+class Patience:
+    """How long one wait for an answer of the server may take: no timeout of Postgres ends the wait for a silent one."""
+
+    watchdog: Watchdog
+    seconds: float
+
+
+class _Watched(psycopg.Connection[Row]):
+    """A connection that waits for its server no longer than its patience, if it has some."""
+
+    patience: Patience | None = None
+
+    def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
+        if self.patience is None:
+            return super().wait(gen, *args, **options)
+        with self.patience.watchdog.limit(self, seconds=self.patience.seconds):
+            return super().wait(gen, *args, **options)
+
+
 class Database:
     """A pool of connections to one database, which may become known only after the service listens.
 
-    `prepare` False turns off prepared statements, for PgBouncer before 1.22 in transaction mode.
+    `prepare` False turns off prepared statements, for PgBouncer before 1.22 in transaction mode. `patience` is that
+    with every answer, None waits for ever.
     """
 
-    def __init__(self, *, prepare: bool, max_size: int) -> None:
+    def __init__(self, *, prepare: bool, max_size: int, patience: Patience | None = None) -> None:
         self._prepare = prepare
         self._max_size = max_size
-        self._pool: ConnectionPool[Connection] | None = None
+        self._patience = patience
+        self._pool: ConnectionPool[_Watched] | None = None
         self._dsn: str | None = None
 
     def open(self, dsn: str) -> None:
         """Start filling the pool; does not wait for Postgres."""
-        pool: ConnectionPool[Connection] = ConnectionPool(
+        pool: ConnectionPool[_Watched] = ConnectionPool(
             dsn,
-            connection_class=psycopg.Connection,
+            connection_class=_Watched,
             kwargs={
                 "autocommit": True,
                 "connect_timeout": CONNECT_TIMEOUT_SECONDS,
@@ -106,8 +130,8 @@ class Database:
             self._pool.close(timeout=0.5)
 
     @contextmanager
-    def connection(self, *, timeout_seconds: float = 5.0) -> Iterator[Connection]:
-        """Lend an autocommit connection.
+    def connection(self, *, timeout_seconds: float = 5.0, patient: bool = False) -> Iterator[Connection]:
+        """Lend an autocommit connection. With `patient` its waits have no limit but what the caller sees to.
 
         Raises DatabaseUnavailableError when none is to be had within `timeout_seconds`, and our errors for whatever
         psycopg raises inside the block.
@@ -115,6 +139,7 @@ class Database:
         if self._pool is None:
             raise errors.DatabaseUnavailableError("the database is still being started")
         with translated(), self._pool.connection(timeout=timeout_seconds) as conn:
+            conn.patience = None if patient else self._patience
             yield conn
 
     @contextmanager

@@ -29,9 +29,14 @@ class UnluckyDatabase(db.Database):
         self._commits = 0
 
     @contextmanager
-    def transaction(self, *, timeout_seconds=5.0):
+    def connection(self, **options):
         if self.dead.is_set():
             raise errors.DatabaseUnavailableError("nobody answers")
+        with super().connection(**options) as conn:
+            yield conn
+
+    @contextmanager
+    def transaction(self, *, timeout_seconds=5.0):
         with super().transaction(timeout_seconds=timeout_seconds) as conn:
             yield conn
         if not threading.current_thread().name.startswith("heartbeat"):
@@ -195,7 +200,7 @@ def crash(etl, pages, slice_name=""):
         runner = etl.build(
             ListReader({slice_name: [*pages, etl.after(len(pages), database.dead.set), page()]}), lease_seconds=0.5
         )
-        with pytest.raises(errors.DatabaseUnavailableError):
+        with pytest.raises((errors.DatabaseUnavailableError, errors.LeaseLostError)):
             etl.start(runner)
 
 

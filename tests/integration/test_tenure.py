@@ -4,13 +4,16 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from attrs import evolve
 from etl_fixtures import LONG, NOON, ListReader, page, record, source, wait_until
+from wire import Wire
 
 from kasparro import errors
 from kasparro.etl import tenure
 from kasparro.etl.faults import NoFaults
 from kasparro.model import LIVE, RunStatus, Trigger
 from kasparro.store import db, leases
+from kasparro.watchdog import Watchdog
 
 pytest_plugins = ("etl_checks",)
 
@@ -128,6 +131,39 @@ def test_run_ends_by_itself_when_nothing_moves(etl):
         result = etl.run(page(record("a"), record("b")), lease_seconds=LEASE)
     assert etl.rows("select status from runs order by id") == [("crashed",), ("succeeded",)]
     assert result.counts.inserted == 1
+
+
+@pytest.fixture
+def wired(etl):
+    """Pipelines whose wire to Postgres can be frozen, and that wire."""
+    patience = db.Patience(watchdog=Watchdog(etl.clock), seconds=LEASE)
+    with Wire(etl.dsn) as wire:
+        database = db.Database(prepare=True, max_size=4, patience=patience)
+        database.open(wire.dsn)
+        yield evolve(etl, database=database), wire
+        wire.cut()
+        database.close()
+
+
+@pytest.mark.parametrize("pages_after", [0, 1], ids=["while-reading", "while-loading"])
+def test_run_ends_when_the_database_says_nothing_any_more(wired, pages_after):
+    """Neither Postgres nor the network ends the wait: when the lease must be over, the run is."""
+    silent, wire = wired
+    go_on = threading.Event()
+
+    def freeze():
+        wire.freeze()
+        if not pages_after:
+            go_on.wait(LONG)
+
+    pages = [page(record("a"), last=False), silent.after(1, freeze), *[page(record("b"))] * pages_after]
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(silent.run, *pages, lease_seconds=LEASE)
+        with pytest.raises(errors.LeaseLostError):
+            run.result(LONG)
+        go_on.set()
+    assert set(silent.quotes()) == {("a", NOON)}
+    assert silent.rows("select status from runs") == [("running",)]
 
 
 def test_one_of_many_runs_the_source_when_they_start_together(etl):
