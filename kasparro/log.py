@@ -31,6 +31,16 @@ def bind(**fields: Any) -> Iterator[None]:
         _bound.reset(token)
 
 
+def one_line(text: str) -> str:
+    """The text with everything that moves a cursor, ends a line or turns its direction written as an escape.
+
+    Names and messages of upstreams and files are shown on terminals, which obey such characters.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
 def configure(*, secrets: Iterable[str], stream: TextIO | None = None, text: bool | None = None) -> None:
     """Send the service's lines to `stream` (stdout), as text where that is a terminal, else as JSON.
 
@@ -84,10 +94,12 @@ class _TextFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
 
-    def format(self, record: logging.LogRecord) -> str:
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
-        first, newline, rest = super().format(record).partition("\n")
-        return first + "".join(f"  {name}={value}" for name, value in fields.items()) + newline + rest
+        return one_line(super().formatMessage(record) + "".join(f"  {name}={value}" for name, value in fields.items()))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return "\n".join(one_line(line) for line in super().formatException(ei).split("\n"))
 
 
 class _Redacting(logging.Formatter):

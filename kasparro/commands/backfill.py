@@ -217,7 +217,7 @@ def _show(work: Work) -> None:
     whole = work.outcome()
     runner.show([evolve(whole, error_code=None, error_message=None)])
     for name, outcome in work.failures:
-        print(f"{name}: {outcome.status}: {outcome.error_message}")
+        output.say(f"{name}: {outcome.status}: {outcome.error_message}")
     slices = work.slices()
     line = f"{work.source}: {slices['complete_before'] + slices['done']:,} of {slices['total']:,} slices complete"
     line += f" ({slices['complete_before']:,} of them before)" if slices["complete_before"] else ""

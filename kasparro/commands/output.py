@@ -6,9 +6,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from kasparro.config import Secret
+from kasparro.log import one_line
 
 # Shorter keys show nothing of themselves: four characters of them would be too much.
 _MIN_HINT_CHARACTERS = 16
@@ -32,6 +33,11 @@ def show_table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, numb
             for name, cell, width in zip(headers, row, widths, strict=True)
         )
         print("  ".join(parts).rstrip())
+
+
+def say(text: str, *, stream: TextIO | None = None) -> None:
+    """Print one line to stdout or `stream`, whatever upstreams or files put into it."""
+    print(one_line(text), file=stream)
 
 
 def show_json(value: object) -> None:
@@ -72,7 +78,7 @@ def _cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return str(value)
+    return one_line(str(value))
 
 
 def _plain(value: Any) -> Any:

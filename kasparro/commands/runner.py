@@ -102,9 +102,9 @@ def show(outcomes: Iterable[Outcome]) -> None:
     output.show_table(HEADERS, [_row(outcome) for outcome in outcomes], numbers=NUMBERS)
     for outcome in outcomes:
         if outcome.error_message is not None:
-            print(f"{outcome.source}: {outcome.error_message}")
+            output.say(f"{outcome.source}: {outcome.error_message}")
         for each in outcome.result.anomalies if outcome.result is not None else ():
-            print(f"{outcome.source}: {each.severity}: {each.message}")
+            output.say(f"{outcome.source}: {each.severity}: {each.message}")
 
 
 NUMBERS = ("run", "read", "inserted", "updated", "unchanged", "duplicate", "rejected", "seconds")

@@ -61,7 +61,7 @@ def _show(conn: db.Connection, args: argparse.Namespace) -> None:
     for fault in record["faults"]:
         print(f"fault: {fault['fault']} at {fault['fired_at']}")
     for drift in record["drifts"]:
-        print(f"drift: {drift['kind']} {drift['path']} ({drift['action']})")
+        output.say(f"drift: {drift['kind']} {drift['path']} ({drift['action']})")
     _show_anomalies(record["anomalies"])
 
 
@@ -83,7 +83,7 @@ def _compare(conn: db.Connection, args: argparse.Namespace) -> None:
     headers = ("figure", "a", "b", "a - b", "a / b")
     output.show_table(headers, [row for row in rows if set(row[1:3]) - {"0", None}], numbers=headers[1:])
     for line in _changes(found):
-        print(line)
+        output.say(line)
     _show_anomalies(found["anomalies"])
 
 
@@ -136,4 +136,4 @@ def _changes(found: Json) -> Iterator[str]:
 
 def _show_anomalies(found: Iterable[Json]) -> None:
     for each in found:
-        print(f"{each['severity']}: run {each['run_id']}: {each['message']}")
+        output.say(f"{each['severity']}: run {each['run_id']}: {each['message']}")

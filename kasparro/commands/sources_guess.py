@@ -53,9 +53,9 @@ def _show(path: Path, preview: Trial, found: Guess) -> None:
         sources_try.show_quotes(preview.first)
         for reason in preview.reasons.values():
             where = f"{reason.rejection.field}: " if reason.rejection.field else ""
-            print(f"{reason.records:,} rejected as {reason.rejection.code}: {where}{reason.rejection.message}")
+            output.say(f"{reason.records:,} rejected as {reason.rejection.code}: {where}{reason.rejection.message}")
         if preview.error is not None:
-            print(f"kasparro: {preview.error}")
+            output.say(f"kasparro: {preview.error}")
 
 
 def _advise(found: Guess) -> None:

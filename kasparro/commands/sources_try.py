@@ -47,7 +47,7 @@ def _try(source: Source, path: Path, args: argparse.Namespace) -> trial.Trial:
     if not args.json and (found.read or found.error is None):
         _show(path, found)
     if found.error is not None:
-        print(f"kasparro: {found.error}", file=sys.stderr)
+        output.say(f"kasparro: {found.error}", stream=sys.stderr)
     return found
 
 

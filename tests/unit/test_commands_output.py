@@ -30,6 +30,17 @@ def test_table_on_a_narrow_terminal_loses_nothing(capsys: pytest.CaptureFixture[
     assert all(cell in printed for cell in cells)
 
 
+def test_what_upstreams_say_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters, ends of lines and turns of direction are shown as escapes, in tables and lines."""
+    hostile, shown = "a\x1b[2J\r\nb\u202ec\u2028é", "a\\x1b[2J\\r\\nb\\u202ec\\u2028é"
+    output.show_table(("a",), [[hostile]])
+    output._show_rich(("a",), [[output._cell(hostile)]], ())
+    output.say(hostile)
+    printed = capsys.readouterr().out
+    assert printed.count(shown) == 3
+    assert set(printed) - {"\n"} == {char for char in printed if char.isprintable()}
+
+
 def test_json_is_one_line_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     """Times as RFC 3339; letters beyond ASCII as they are."""
     output.show_json({"at": datetime(2025, 1, 2, 3, 4, 5, 678, tzinfo=UTC), "name": "Ω"})

@@ -124,6 +124,20 @@ def test_terminal_line_is_text_with_its_fields_when_it_has_some():
     assert found[-1] == "ValueError: oops"
 
 
+def test_terminal_line_stays_one_when_an_upstream_put_control_characters_into_it():
+    """In its message, its fields and its traceback they are escapes: a terminal would obey them."""
+
+    def write():
+        try:
+            raise ValueError("o\x1b[2Jops")
+        except ValueError:
+            logger.exception("failed\x1b[1A", extra={"path": "a\nb\u202e"})
+
+    found = lines(write, text=True)
+    assert found[0].endswith("failed\\x1b[1A  path=a\\nb\\u202e")
+    assert found[-1] == "ValueError: o\\x1b[2Jops"
+
+
 def test_line_is_written_when_its_fields_are_no_json():
     """Whatever is logged, logging does not fail."""
     extra = {"amount": Decimal("1.50"), "at": datetime(2026, 1, 1, tzinfo=UTC), "odd": {1, 2}, "text": "a\ud800\x00"}
