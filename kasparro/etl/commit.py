@@ -21,7 +21,7 @@ from kasparro.etl.job import Job
 from kasparro.etl.source import Duplicates
 from kasparro.fields import FieldNotes, KnownFields, Rename
 from kasparro.model import Checkpoint, Normalised, Page
-from kasparro.store import batches, checkpoints, contradictions, drifts, leases, listings, runs, totals
+from kasparro.store import batches, checkpoints, contradictions, drifts, leases, listings, pruning, runs, totals
 from kasparro.store.db import Connection, Database
 from kasparro.tallies import Counts
 
@@ -164,6 +164,7 @@ class Committer:
                 if runs.count_batches(conn, job.run.id) > job.batches:
                     # The connection broke in an earlier attempt just when this batch had been committed.
                     return
+                pruning.hold_off(conn, job.source.name)
                 job.at("load", conn=conn)
                 counts = write(conn)
                 runs.count_up(conn, job.run.id, counts, traffic, batches=1)

@@ -12,6 +12,9 @@ from psycopg import sql
 from kasparro.store import db
 from kasparro.store.db import Connection
 
+# The advisory locks of pruning, one a source: the ASCII codes of "prun", lest another program takes them by accident.
+_PRUNING_LOCK = 0x7072756E
+
 
 @frozen(kw_only=True)
 class OldRuns:
@@ -56,15 +59,14 @@ def count_blocks(conn: Connection, source: str) -> int:
 def lock_source(conn: Connection, source: str) -> None:
     """Let no batch of the source commit until the transaction ends: it may be about to reject a record that goes."""
     conn.execute(
-        """
-        select key
-        from leases
-        where key = %(source)s
-        or starts_with(key, %(source)s || '/')
-        order by key
-        for update
-        """,
-        {"source": source},
+        "select pg_advisory_xact_lock(%(lock)s, hashtext(%(source)s))", {"lock": _PRUNING_LOCK, "source": source}
+    )
+
+
+def hold_off(conn: Connection, source: str) -> None:
+    """Let nobody prune the source until the transaction, one of its batches, ends. Batches wait for no batch."""
+    conn.execute(
+        "select pg_advisory_xact_lock_shared(%(lock)s, hashtext(%(source)s))", {"lock": _PRUNING_LOCK, "source": source}
     )
 
 

@@ -1,14 +1,17 @@
 """What is old goes, a little at a time; what is still needed stays, and nothing that is counted changes."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
-from etl_fixtures import HOUR, NOON, ListReader, page, record, source, wait_until
+from etl_fixtures import HOUR, LONG, NOON, ListReader, page, record, source, wait_until
 
 from kasparro import errors
 from kasparro.clock import SystemClock
 from kasparro.etl import prune
 from kasparro.etl.prune import Pruned, Pruner
+from kasparro.store import db, pruning
 
 pytest_plugins = ("etl_checks",)
 
@@ -96,6 +99,43 @@ def test_records_come_in_while_old_ones_go(etl):
     pages = [page(record("a"), last=False), etl.after(1, prune_meanwhile), page(record("b", at=NOON + HOUR))]
     assert etl.start(etl.build(ListReader({"": pages}))).counts.inserted == 2
     assert kept(etl) == ["b"]
+
+
+def test_leases_stay_untouched_when_records_are_pruned(etl):
+    """A source that was backfilled has one for every slice there ever was."""
+    etl.run(page(record("btc")))
+    etl.conn.execute("insert into leases (key) select 'coinpaprika/backfill:' || n from generate_series(1, 10) n")
+    age(etl, "btc")
+    assert pruner(etl).prune(raw_days=30)["coinpaprika"].raw_records == 1
+    assert etl.value("select count(*) from leases where xmax <> '0' and strpos(key, '/') > 0") == 0
+
+
+def test_nothing_is_pruned_when_a_batch_is_about_to_commit(etl):
+    """It may just reject what is old enough to go. Batches of several slices hold it off together."""
+    with db.connect(etl.dsn) as one, db.connect(etl.dsn) as other, db.connect(etl.dsn) as third:
+        third.execute("set lock_timeout = '50ms'")
+        with one.transaction(), other.transaction():
+            pruning.hold_off(one, "coinpaprika")
+            pruning.hold_off(other, "coinpaprika")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                pruning.lock_source(third, "coinpaprika")
+            pruning.lock_source(third, "coingecko")
+        pruning.lock_source(third, "coinpaprika")
+
+
+def test_batch_waits_when_records_are_being_pruned(etl):
+    """Of its own source only."""
+    with db.connect(etl.dsn) as other, ThreadPoolExecutor() as pool:
+        with other.transaction():
+            pruning.lock_source(other, "coinpaprika")
+            running = pool.submit(etl.run, page(record("btc")))
+            waiting = """
+                select count(*) from pg_locks l join pg_database d on d.oid = l.database
+                where locktype = 'advisory' and not granted and datname = current_database()
+            """
+            wait_until(lambda: etl.value(waiting), what="the batch waits")
+            assert etl.run(page(record("btc")), of=source("coingecko")).counts.inserted == 1
+        assert running.result(LONG).counts.inserted == 1
 
 
 def test_nothing_more_is_pruned_when_told_to_stop(etl):
