@@ -55,6 +55,10 @@ def shown(tmp_path):
         (("https://x,y,z,w\nand more\n" + TWO).encode(), "skip_lines = 2"),
         (TWO.replace("T,", HEADER + "T,").encode(), ""),
         ((TWO + "\ufeff" + HEADER).encode(), ""),
+        (TWO.replace("T,", HEADER + "T,").replace("price", "price,").replace(".5", ".5,").encode(), ""),
+        (TWO.replace("T,", HEADER + "T,").replace("price", "price,x,x").replace(".5", ".5,1,1").encode(), ""),
+        (TWO.replace("T,", HEADER + "T,").replace("symbol", ",symbol").replace("S,N", "1,S,N")
+         .replace("T,N", "2,T,N").encode(), ""),
         (TWO.replace(".5", ".5,").encode(), ""),
         (TWO.replace("2026-01-01,", "2026-01-01,").replace("price", "price,").encode(), ""),
         (TWO.split("\n", 1)[1].encode(), NAMES),

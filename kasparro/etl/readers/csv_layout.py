@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from kasparro.etl.readers.csv_lines import Row
 from kasparro.etl.source import Wide
@@ -36,7 +36,7 @@ class Layout:
     """The columns of a file, each name once. `packed` is the delimiter inside rows that stand in one cell, or ''.
 
     `spread` are the columns of a wide file that give records of their own: number and what each adds to its record.
-    Rows of at least `least` cells lack only columns without a name.
+    Rows of at least `least` cells lack only columns without a name; `named` is the first column with one.
     """
 
     columns: list[str]
@@ -44,6 +44,7 @@ class Layout:
     encoding: str = "utf-8"
     has_header: bool = True
     least: int
+    named: int
     value: str = ""
     spread: Mapping[int, Mapping[str, str]] = field(factory=dict)
 
@@ -59,7 +60,7 @@ class Layout:
                 cells = self._fit(cells)
             except LayoutError as ex:
                 return [rejected({"cells": row.cells}, "ragged_row", str(ex))]
-        if self.has_header and self.columns[-1] in cells[-1] and names(cells) == self.columns:
+        if self.has_header and self.columns[self.named] in cells[self.named] and names(cells) == self.columns:
             return []
         if self.spread:
             return self._spread(cells)
@@ -98,8 +99,11 @@ def make(
     columns: list[str], *, packed: str = "", encoding: str = "utf-8", has_header: bool = True, wide: Wide | None = None
 ) -> Layout:
     """The layout of a file with these columns. Raises LayoutError when a wide one has none, or too many, to spread."""
-    least = max((number + 1 for number, name in enumerate(columns) if not _is_made_up(name, number)), default=0)
-    layout = Layout(columns=columns, packed=packed, encoding=encoding, has_header=has_header, least=least)
+    own = [number for number, name in enumerate(columns) if not _is_made_up(name, number)]
+    layout = Layout(
+        columns=columns, packed=packed, encoding=encoding, has_header=has_header,
+        least=own[-1] + 1 if own else 0, named=own[0] if own else 0,
+    )  # fmt: skip
     if wide is None:
         return layout
     shape = re.compile(wide.columns)
@@ -111,10 +115,7 @@ def make(
     rest = {name for number, name in enumerate(columns) if number not in found}
     if hidden := rest & {wide.value, *shape.groupindex}:
         raise LayoutError(f"files.wide would hide the column {min(hidden)!r}")
-    return Layout(
-        columns=columns, packed=packed, encoding=encoding, has_header=has_header, least=least, value=wide.value,
-        spread=spread,
-    )  # fmt: skip
+    return evolve(layout, value=wide.value, spread=spread)
 
 
 def names(cells: list[str]) -> list[str]:
