@@ -7,7 +7,7 @@ import io
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kasparro.etl.readers import csv_lines
@@ -150,14 +150,24 @@ def test_unclosed_quote_waits_when_the_file_ends_inside_it(content, size):
 
 
 @given(st.binary(max_size=200) | st.text(st.sampled_from('a,"\n\r\x00ä'), max_size=60).map(str.encode))
+@example(b'"\n"\x00')
+@example(b'a\n"b"c')
 def test_bytes_are_all_accounted_for_when_they_are_any(content):
-    """What was read for good is hashed as it stands in the file; what is left is one row that has not ended."""
-    file, tally, rows = io.BytesIO(content), csv_lines.Tally(), []
-    with contextlib.suppress(csv_lines.UnclosedQuoteError):
+    """What was read for good is hashed as it stands in the file, and ends before the first row that has not ended.
+
+    Nothing after such a row is read for good; without one, and without a quote that waits, all of it is.
+    """
+    file, tally, rows, offsets = io.BytesIO(content), csv_lines.Tally(), [], [0]
+    waiting = 0
+    try:
         for row in csv_lines.rows(file, tally, max_record_bytes=20):
             rows.append(row)
-            assert all(early.ended or not late.ended for early, late in pairwise(rows))
+            offsets.append(tally.offset)
             assert tally.hasher.digest() == hashlib.blake2b(content[: tally.offset], digest_size=16).digest()
+    except csv_lines.UnclosedQuoteError as ex:
+        waiting = ex.size
+    flags = [row.ended for row in rows]
+    assert flags == sorted(flags, reverse=True)
+    assert all((after > before) == ended for (before, after), ended in zip(pairwise(offsets), flags, strict=True))
     assert file.tell() == len(content)
-    if rows and rows[-1].ended and content.endswith(b"\n") and b'"' not in content:
-        assert tally.offset == len(content)
+    assert not all(flags) or tally.offset + waiting == len(content)

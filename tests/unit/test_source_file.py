@@ -109,6 +109,7 @@ MISTAKES = [
     (API, TOP, "freshness_seconds = 0", "freshness_seconds: must be at least 1"),
     (API, TOP, "freshness_seconds = 1.5", "freshness_seconds: must be a whole number"),
     (API, TOP, 'expected = ["nonsense"]', "expected: there is no rejection code 'nonsense'"),
+    (API, TOP, 'expected = ["ambiguous_key"]', "expected: there is no rejection code 'ambiguous_key'"),
     (API, TOP, 'expected = "price_missing"', "expected: must be"),
     (API, TOP, "colour = 1", "unknown key colour"),
     (API, HTTP, "colour = 1", "http: unknown key colour"),
