@@ -7,7 +7,7 @@ from kasparro.etl import anomaly, seen
 from kasparro.etl.anomaly import Case, Past
 from kasparro.etl.job import Job
 from kasparro.model import LIVE, Anomaly, Reading, RunStatus
-from kasparro.store import anomalies, db, measures, rosters
+from kasparro.store import anomalies, db, leases, measures, rosters
 from kasparro.store.db import Connection
 from kasparro.store.measures import Facts
 from kasparro.tallies import Counts
@@ -16,25 +16,28 @@ logger = logging.getLogger(__name__)
 
 # Statuses of runs that did what they were to do, perhaps but for some records.
 _WHOLE = frozenset({RunStatus.SUCCEEDED, RunStatus.PARTIAL})
+# The share of a lease that one statement may take: less than a wait for a lock, which is somebody else's bad luck.
+_LEASE_SHARE = 0.3
 # Listings whose price moves are looked at: enough for a median, and some milliseconds of index look-ups.
 _PRICE_SAMPLE = 500
 # Vanished listings that are named.
 _NAMED = 3
 
 
-def judge(conn: Connection, job: Job, status: RunStatus, counts: Counts) -> list[Anomaly]:
+def judge(conn: Connection, job: Job, *, status: RunStatus, counts: Counts, lease_seconds: float) -> list[Anomaly]:
     """Measure the run and write the verdicts on it; its end must stand in the same transaction.
 
     Runs that failed say so themselves; replays and backfills are like no other run: neither is judged. A run that
-    cannot be judged ends all the same.
+    cannot be judged, or not in time, ends all the same.
     """
     if job.run.slice != LIVE or status not in _WHOLE:
         return []
     try:
         with db.savepoint(conn):
+            leases.limit_statements(conn, seconds=lease_seconds * _LEASE_SHARE)
             return _judge(conn, job, counts)
     except errors.DatabaseError as ex:
-        if ex.retryable:
+        if ex.retryable and ex.code != "query_timeout":
             raise
         logger.error("run not judged", extra={"code": ex.code, "error": ex.message})
         return []

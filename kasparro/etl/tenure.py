@@ -209,7 +209,8 @@ class Tenure:
                 ending = evolve(ending, status=RunStatus.PARTIAL, error_code="rejections", error_message=why)
             if written is None:
                 seconds = self._close(conn, job, ending)
-                found = judge.judge(conn, job, ending.status, counts)
+                held_seconds = self._settings.lease_seconds
+                found = judge.judge(conn, job, status=ending.status, counts=counts, lease_seconds=held_seconds)
             else:
                 seconds, found = written, anomalies.list_of_run(conn, job.run.id)
             job.at("finish", conn=conn)

@@ -223,6 +223,8 @@ def translated() -> Iterator[None]:
         yield
     except pg.DiskFull as ex:
         raise errors.DatabaseError(_message(ex), code="disk_full") from ex
+    except pg.QueryCanceled as ex:
+        raise errors.DatabaseUnavailableError(_message(ex), code="query_timeout") from ex
     except _CONFLICT as ex:
         raise errors.ConflictError(_message(ex)) from ex
     except _UNAVAILABLE as ex:

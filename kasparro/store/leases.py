@@ -152,3 +152,8 @@ def limit_waits(conn: Connection, *, lease_seconds: float) -> None:
             "wait": f"{int(lease_seconds * 1000 * _WAIT_SHARE)}ms",
         },
     )
+
+
+def limit_statements(conn: Connection, *, seconds: float) -> None:
+    """Let no statement of this transaction, or of the savepoint around this, take longer from here on."""
+    conn.execute("select set_config('statement_timeout', %(wait)s, true)", {"wait": f"{int(seconds * 1000)}ms"})

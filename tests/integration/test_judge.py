@@ -13,7 +13,7 @@ from kasparro.config import Config
 from kasparro.etl import catalogue
 from kasparro.etl.source import FieldMap, Files, Kind, Paging, Since
 from kasparro.model import RunStatus
-from kasparro.store import anomalies, run_comparisons
+from kasparro.store import anomalies, db, run_comparisons
 from kasparro.upstream.options import Options
 from kasparro.upstream.server import UpstreamServer
 
@@ -255,6 +255,16 @@ def test_run_ends_all_the_same_when_it_cannot_be_judged(etl, monkeypatch, caplog
     assert (result.status, result.anomalies) == (RunStatus.SUCCEEDED, [])
     assert etl.run_row(result.run_id, "status", "reading") == ("succeeded", None)
     assert [line.levelname for line in caplog.records if line.message == "run not judged"] == ["ERROR"]
+
+
+def test_run_ends_all_the_same_when_judging_it_takes_too_long(etl, caplog):
+    """It is waited for a part of a lease, once; a run that did its work is none that crashed."""
+    with db.connect(etl.dsn) as other, other.transaction():
+        other.execute("lock table rosters")
+        result = etl.run(page(), lease_seconds=2.0)
+    assert (result.status, result.anomalies) == (RunStatus.SUCCEEDED, [])
+    assert etl.run_row(result.run_id, "status", "reading") == ("succeeded", None)
+    assert [line.code for line in caplog.records if line.message == "run not judged"] == ["query_timeout"]
 
 
 @pytest.fixture
