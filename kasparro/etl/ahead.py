@@ -12,6 +12,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# In a thread that makes items: set once their caller left.
+_left: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar("kasparro_left", default=None)
+
 # Seconds between two looks at whether to go on while nothing comes.
 _LOOK_SECONDS = 0.2
 # Items that wait to be used, besides the one being made. More would only cost memory: the slower side sets the pace.
@@ -35,6 +38,7 @@ def ahead(items: Iterator[T], *, check: Callable[[], None], name: str) -> Iterat
     ready: queue.Queue[T | _End] = queue.Queue(maxsize=_DEPTH)
     left = threading.Event()
     context = contextvars.copy_context()
+    context.run(_left.set, left)
     arguments = (_fill, items, ready, left)
     thread = threading.Thread(target=context.run, args=arguments, name=name, daemon=True)
     thread.start()
@@ -49,6 +53,12 @@ def ahead(items: Iterator[T], *, check: Callable[[], None], name: str) -> Iterat
     finally:
         left.set()
         thread.join(timeout=_LEAVE_SECONDS)
+
+
+def is_unwanted() -> bool:
+    """Whether this thread makes items whose caller left: whoever makes one that takes long may give up."""
+    left = _left.get()
+    return left is not None and left.is_set()
 
 
 def _fill(items: Iterator[T], ready: "queue.Queue[T | _End]", left: threading.Event) -> None:

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from kasparro import errors, log
 from kasparro.clock import Clock
-from kasparro.etl import profile
+from kasparro.etl import ahead, profile
 from kasparro.etl.faults import Faults, Place
 from kasparro.etl.profile import Profile
 from kasparro.etl.seen import Seen
@@ -107,11 +107,16 @@ class Job:
         return self._faults.hit(place, wait=self.pause, conn=conn)
 
     def check(self) -> None:
-        """Raise StoppedError when told to stop, LeaseLostError when the lease is gone."""
+        """Raise StoppedError when told to stop, LeaseLostError when the lease is gone.
+
+        To the thread that reads ahead, the run's failure elsewhere is such a word too: it must ask nobody any more.
+        """
         if self.lost.is_set():
             raise errors.LeaseLostError(f"{self.lease.key}: the lease was lost")
         if self._stop.is_set():
             raise errors.StoppedError("the process was asked to stop")
+        if ahead.is_unwanted():
+            raise errors.StoppedError("nobody wants any more what this thread reads")
 
     def pause(self, seconds: float) -> None:
         """Wait, unless told to stop or the lease is lost; what `check` raises ends it within a fraction of a second."""

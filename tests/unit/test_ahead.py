@@ -109,3 +109,24 @@ def test_thread_knows_the_callers_context_when_it_makes_items():
     found = list(ahead.ahead((run_id.get() for _ in range(1)), check=fine, name="ahead-test"))
     run_id.reset(token)
     assert found == [5]
+
+
+def test_thread_knows_that_nobody_wants_its_item_when_the_caller_left():
+    """Whatever the item waits for, it can give up; the caller itself, and another reading, go on."""
+    making, gave_up = threading.Event(), threading.Event()
+
+    def items():
+        yield ahead.is_unwanted()
+        making.set()
+        while not ahead.is_unwanted():
+            leaving.wait(0.01)
+        gave_up.set()
+
+    leaving = threading.Event()
+    made = ahead.ahead(items(), check=fine, name="ahead-test")
+    assert next(made) is False
+    assert making.wait(LONG)
+    made.close()
+    assert gave_up.wait(LONG)
+    assert not ahead.is_unwanted()
+    assert list(ahead.ahead((ahead.is_unwanted() for _ in range(2)), check=fine, name="ahead-test")) == [False, False]

@@ -8,12 +8,14 @@ import pytest
 
 from kasparro.config import Config
 from kasparro.errors import LeaseLostError, StoppedError
-from kasparro.etl import catalogue
+from kasparro.etl import ahead, catalogue
 from kasparro.etl.faults import NoFaults
 from kasparro.etl.job import Job, Progress
 from kasparro.model import Lease, Run, RunStatus, Trigger
 from kasparro.tallies import Traffic
 
+# Seconds. No wait here lasts that long unless something is broken.
+LONG = 10.0
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -95,6 +97,27 @@ def test_lost_lease_comes_first_when_told_to_stop_as_well(job, stop):
     job.lost.set()
     with pytest.raises(LeaseLostError):
         job.check()
+
+
+def test_waiting_reader_is_stopped_when_its_run_failed_elsewhere(job):
+    """It asks no upstream for a run that is over; the run itself, and its next slice, may go on."""
+    waiting, stopped = threading.Event(), threading.Event()
+
+    def pages():
+        yield 1
+        waiting.set()
+        try:
+            while True:
+                job.pause(1.0)
+        except StoppedError:
+            stopped.set()
+
+    read = ahead.ahead(pages(), check=job.check, name="read-test")
+    next(read)
+    assert waiting.wait(LONG)
+    read.close()
+    assert stopped.wait(LONG)
+    job.check()
 
 
 def test_traffic_is_taken_once_when_it_was_added(job):
