@@ -12,6 +12,7 @@ import falcon
 from attrs import field, frozen
 
 from kasparro import errors
+from kasparro.http import params
 from kasparro.http.resource import Resource
 
 _PAGES = Path(__file__).with_name("pages")
@@ -60,11 +61,13 @@ class Page(Resource):
 
     needs_database = False
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, parsers: Mapping[str, params.Parser] | None = None) -> None:
         self._content = _read(_PAGES / name)
+        self._parsers = parsers or {}
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """The page; a query is for its scripts, or for nobody."""
+        """The page; a query is for its scripts."""
+        params.parse(req, self._parsers)
         resp.set_header("Content-Security-Policy", _POLICY)
         resp.set_header("Referrer-Policy", "no-referrer")
         send_content(req, resp, self._content)
@@ -80,6 +83,7 @@ class Files(Resource):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, *, name: str) -> None:
         """The file, or a 404 Problem."""
+        params.parse(req, {})
         content = self._contents.get(name)
         if content is None:
             raise errors.NotFoundError(f"there is no file {name[:100]!r}")

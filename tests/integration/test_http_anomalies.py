@@ -60,14 +60,14 @@ def test_verdicts_stand_on_their_run_in_the_order_they_were_given(api: fixtures.
 
 def test_filters_by_source_metric_and_severity(api: fixtures.Api) -> None:
     """Alone and together, one source or several."""
-    add(api, "csv", verdict("a", "warn"), verdict("b"))
-    add(api, "coingecko", verdict("c", "warn"), verdict("a"))
-    assert metrics(api, "source=csv") == ["b", "a"]
-    assert metrics(api, "source=csv,coingecko") == ["a", "c", "b", "a"]
-    assert metrics(api, "severity=warn") == ["c", "a"]
-    assert metrics(api, "metric=a") == ["a", "a"]
-    assert metrics(api, "metric=a&severity=warn&source=csv") == ["a"]
-    assert metrics(api, "metric=none") == []
+    add(api, "csv", verdict("pages", "warn"), verdict("b"))
+    add(api, "coingecko", verdict("c", "warn"), verdict("pages"))
+    assert metrics(api, "source=csv") == ["b", "pages"]
+    assert metrics(api, "source=csv,coingecko") == ["pages", "c", "b", "pages"]
+    assert metrics(api, "severity=warn") == ["c", "pages"]
+    assert metrics(api, "metric=pages") == ["pages", "pages"]
+    assert metrics(api, "metric=pages&severity=warn&source=csv") == ["pages"]
+    assert metrics(api, "metric=null_share_rank") == []
 
 
 @pytest.mark.parametrize("limit", [1, 2, 100])
@@ -78,7 +78,9 @@ def test_walk_is_newest_first(api: fixtures.Api, limit: int) -> None:
     assert [row["metric"] for row in api.walk("/anomalies", f"limit={limit}")] == ["4", "3", "2", "1", "0"]
 
 
-@pytest.mark.parametrize("query", ["severity=bad", "source=unknown", "limit=0", "cursor=x", "metric=", "run_id=1"])
+@pytest.mark.parametrize(
+    "query", ["severity=bad", "source=unknown", "limit=0", "cursor=x", "metric=", "metric=speed", "run_id=1"]
+)
 def test_wrong_parameter_is_refused(api: fixtures.Api, query: str) -> None:
     """A 400 names it."""
     result = api.get("/anomalies", query)

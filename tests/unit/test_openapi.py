@@ -25,8 +25,6 @@ SOURCES = {
     )
     for name in ("coingecko", "csv")
 }
-# Pages take any query: it is for their scripts, or for nobody.
-TAKES_ANY_QUERY = {"/", "/docs", "/pages/{name}", "/docs/{name}"}
 # What every path answers, and the document says once for all.
 EVERYWHERE = {"HEAD", "OPTIONS"}
 
@@ -97,8 +95,6 @@ def test_document_has_every_method_of_a_path(client: testing.TestClient, path: s
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_document_has_every_parameter_of_an_operation(client: testing.TestClient, path: str, method: str) -> None:
     """The API lists what it knows when it is sent something that it does not."""
-    if path in TAKES_ANY_QUERY:
-        return
     listed = refusal(client, path, method, "bogus=1")["detail"].partition("valid parameters are ")[2]
     assert list(parameters(path, method, "query")) == [name for name in listed.split(", ") if name]
 

@@ -74,6 +74,15 @@ def test_file_is_not_found_when_it_is_none_of_a_page(client: testing.TestClient,
     assert client.simulate_get(path).status_code == 404
 
 
+@pytest.mark.parametrize(
+    "path", ["/?x=1", "/?every=0", "/docs?x=1", "/pages/dashboard.js?x=1", "/docs/swagger-ui.css?x=1"]
+)
+def test_page_refuses_parameters_that_it_does_not_know(client: testing.TestClient, path: str) -> None:
+    """As every path does; how often the dashboard looks is known."""
+    assert client.simulate_get(path).status_code == 400
+    assert client.simulate_get("/?every=60").status_code == 200
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
 def test_source_of_a_page_is_short(path: Path) -> None:
     """Scripts and styles keep the limit of the Python files."""
