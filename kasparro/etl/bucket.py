@@ -4,7 +4,6 @@ The state is one row of buckets, locked while this is asked, and the moment is t
 and restarts share one budget.
 """
 
-import math
 from datetime import UTC, date, datetime, timedelta
 
 from attrs import evolve, frozen
@@ -42,11 +41,6 @@ class Decision:
     state: BucketState
     wait_seconds: float = 0.0
     reason: str = ""
-
-
-def full(limit: Limit, *, now: datetime) -> BucketState:
-    """The state of a bucket that nobody has used."""
-    return BucketState(tokens=float(limit.burst), refilled_at=now, month=_month(now))
 
 
 def spend(state: BucketState, limit: Limit, *, now: datetime) -> Decision:
@@ -99,13 +93,6 @@ def _current(state: BucketState, limit: Limit, *, now: datetime) -> BucketState:
 def _tokens(state: BucketState, limit: Limit, *, now: datetime) -> float:
     elapsed_seconds = max((now - state.refilled_at).total_seconds(), 0.0)
     return max(min(state.tokens + elapsed_seconds * limit.per_second, float(limit.burst)), 0.0)
-
-
-def seconds_of(limit: Limit, requests: int) -> float:
-    """How long so many requests take at the steady rate, the burst left out: an estimate for people."""
-    if limit.requests is None or limit.per_second <= 0:
-        return 0.0
-    return math.ceil(max(requests - limit.burst, 0) / limit.per_second)
 
 
 def _month(now: datetime) -> date:

@@ -278,8 +278,7 @@ def _count(conn: Connection, origin: Origin, raw_inserted: int) -> Counts:
                 count(*) filter (where wins and outcome = 'updated') as updated,
                 count(*) filter (where wins and outcome = 'unchanged') as unchanged,
                 count(*) filter (where not wins) as duplicate,
-                count(*) filter (where observed_at > %(ceiling)s) as future_dated,
-                max(observed_at) filter (where observed_at <= %(ceiling)s) as newest
+                count(*) filter (where observed_at > %(ceiling)s) as future_dated
             from settled
         ) s
         """,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kasparro.etl import bucket
 from kasparro.etl.bucket import Limit
+from kasparro.model import BucketState
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 TEN_A_MINUTE = Limit(requests=10, seconds=60, burst=4)
@@ -16,6 +17,11 @@ TEN_A_MINUTE = Limit(requests=10, seconds=60, burst=4)
 
 def after(seconds):
     return NOON + timedelta(seconds=seconds)
+
+
+def full(limit, *, now):
+    """A bucket that nobody has used."""
+    return BucketState(tokens=float(limit.burst), refilled_at=now, month=now.date().replace(day=1))
 
 
 def drain(state, limit, now):
@@ -28,7 +34,7 @@ def drain(state, limit, now):
 
 def test_burst_comes_at_once_and_the_rest_evenly_when_nobody_asked_before():
     """Four at noon, then one every ten seconds: ten in the first minute, both its ends included."""
-    count, refused = drain(bucket.full(TEN_A_MINUTE, now=NOON), TEN_A_MINUTE, NOON)
+    count, refused = drain(full(TEN_A_MINUTE, now=NOON), TEN_A_MINUTE, NOON)
     assert (count, refused.reason) == (4, "rate")
     assert refused.wait_seconds == pytest.approx(10, abs=1e-3)
     state = refused.state
@@ -40,14 +46,14 @@ def test_burst_comes_at_once_and_the_rest_evenly_when_nobody_asked_before():
 
 def test_nothing_is_saved_up_when_nobody_asks_for_long():
     """An hour of silence gives one burst, no more."""
-    _, refused = drain(bucket.full(TEN_A_MINUTE, now=NOON), TEN_A_MINUTE, NOON)
+    _, refused = drain(full(TEN_A_MINUTE, now=NOON), TEN_A_MINUTE, NOON)
     assert drain(refused.state, TEN_A_MINUTE, after(3600))[0] == 4
 
 
 def test_month_is_over_when_its_budget_is_used_up():
     """The next month begins with a new one, at midnight in UTC."""
     limit = Limit(monthly_requests=3)
-    count, refused = drain(bucket.full(limit, now=NOON), limit, NOON)
+    count, refused = drain(full(limit, now=NOON), limit, NOON)
     assert (count, refused.reason, refused.wait_seconds) == (3, "month", 12 * 3600)
     assert drain(refused.state, limit, after(12 * 3600))[0] == 3
 
@@ -55,7 +61,7 @@ def test_month_is_over_when_its_budget_is_used_up():
 def test_clock_that_goes_back_gives_nothing():
     """Neither tokens nor a month that was used up."""
     limit = evolve(TEN_A_MINUTE, monthly_requests=5)
-    _, refused = drain(bucket.full(limit, now=NOON), limit, NOON)
+    _, refused = drain(full(limit, now=NOON), limit, NOON)
     assert drain(refused.state, limit, NOON - timedelta(days=40))[0] == 0
     used = evolve(refused.state, month_used=5, tokens=4.0)
     assert bucket.spend(used, limit, now=NOON - timedelta(days=40)).reason == "month"
@@ -63,7 +69,7 @@ def test_clock_that_goes_back_gives_nothing():
 
 def test_everybody_waits_when_the_upstream_wants_to_be_left_alone():
     """The longest wish counts, and none counts for more than a week."""
-    state = bucket.block(bucket.full(TEN_A_MINUTE, now=NOON), TEN_A_MINUTE, seconds=100, now=NOON)
+    state = bucket.block(full(TEN_A_MINUTE, now=NOON), TEN_A_MINUTE, seconds=100, now=NOON)
     state = bucket.block(state, TEN_A_MINUTE, seconds=5, now=after(1))
     decision = bucket.spend(state, TEN_A_MINUTE, now=after(40))
     assert (decision.reason, decision.wait_seconds) == ("blocked", 60)
@@ -73,7 +79,7 @@ def test_everybody_waits_when_the_upstream_wants_to_be_left_alone():
 @pytest.mark.parametrize("asked_after", [None, 40, 99])
 def test_one_comes_at_once_and_the_rest_evenly_when_the_upstream_was_left_alone(asked_after):
     """What comes back while nobody may ask is not saved up for a burst, whoever looked at the bucket meanwhile."""
-    state = bucket.block(bucket.full(TEN_A_MINUTE, now=NOON), TEN_A_MINUTE, seconds=100, now=NOON)
+    state = bucket.block(full(TEN_A_MINUTE, now=NOON), TEN_A_MINUTE, seconds=100, now=NOON)
     if asked_after is not None:
         state = bucket.spend(state, TEN_A_MINUTE, now=after(asked_after)).state
     count, refused = drain(state, TEN_A_MINUTE, after(100.001))
@@ -83,15 +89,15 @@ def test_one_comes_at_once_and_the_rest_evenly_when_the_upstream_was_left_alone(
 
 def test_nothing_is_given_when_the_upstream_wants_to_be_left_alone_for_no_time():
     """A wish of no seconds is no way around the rate; of a full bucket one is left."""
-    _, refused = drain(bucket.full(TEN_A_MINUTE, now=NOON), TEN_A_MINUTE, NOON)
+    _, refused = drain(full(TEN_A_MINUTE, now=NOON), TEN_A_MINUTE, NOON)
     assert drain(bucket.block(refused.state, TEN_A_MINUTE, seconds=0, now=NOON), TEN_A_MINUTE, NOON)[0] == 0
-    full = bucket.full(TEN_A_MINUTE, now=NOON)
-    assert drain(bucket.block(full, TEN_A_MINUTE, seconds=0, now=NOON), TEN_A_MINUTE, NOON)[0] == 1
+    unused = full(TEN_A_MINUTE, now=NOON)
+    assert drain(bucket.block(unused, TEN_A_MINUTE, seconds=0, now=NOON), TEN_A_MINUTE, NOON)[0] == 1
 
 
 def test_upstream_is_believed_when_it_says_that_less_is_left():
     """Others may use the key: what it says lowers our own count, and never raises it."""
-    state = bucket.full(TEN_A_MINUTE, now=NOON)
+    state = full(TEN_A_MINUTE, now=NOON)
     assert bucket.correct(state, TEN_A_MINUTE, remaining=2, reset_seconds=30, now=NOON).tokens == 2
     assert bucket.correct(state, TEN_A_MINUTE, remaining=99, reset_seconds=30, now=NOON).tokens == 4
     assert bucket.correct(state, TEN_A_MINUTE, remaining=0, reset_seconds=30, now=NOON).blocked_until == after(30)
@@ -100,7 +106,7 @@ def test_upstream_is_believed_when_it_says_that_less_is_left():
 
 def test_no_rate_holds_when_none_is_set():
     """The month is counted all the same."""
-    state = bucket.full(Limit(), now=NOON)
+    state = full(Limit(), now=NOON)
     for _ in range(50):
         decision = bucket.spend(state, Limit(), now=NOON)
         assert decision.wait_seconds == 0
@@ -116,7 +122,7 @@ LIMITS = st.integers(2, 40).flatmap(
 @given(limit=LIMITS, gaps=st.lists(st.floats(0, 50), min_size=1, max_size=120))
 def test_no_window_sees_more_than_it_may_when_requests_come_in_any_order(limit, gaps):
     """Closed windows, at any place; and whoever waits as long as told may go on."""
-    state, now, sent = bucket.full(limit, now=NOON), NOON, []
+    state, now, sent = full(limit, now=NOON), NOON, []
     for gap in gaps:
         now += timedelta(seconds=gap)
         decision = bucket.spend(state, limit, now=now)
