@@ -104,14 +104,18 @@ class FetchError(KasparroError):
 
 
 class DeferredError(KasparroError):
-    """The upstream wants to be left alone for longer than a run waits; the run ends and is due again in `seconds`."""
+    """There is no asking for longer than a run waits; it ends and is due again in `seconds`.
+
+    `wished` is whether the upstream wants to be left alone, or only our own budget says so.
+    """
 
     code = "deferred"
     retryable = True
 
-    def __init__(self, message: str, *, seconds: float, code: str | None = None) -> None:
-        super().__init__(message, code=code)
+    def __init__(self, message: str, *, seconds: float, wished: bool) -> None:
+        super().__init__(message)
         self.seconds = seconds
+        self.wished = wished
 
 
 class InjectedError(KasparroError):

@@ -135,7 +135,9 @@ class _Asker:
         while (decision := self._purse.spend()).wait_seconds > 0:
             left_seconds = self._policy.max_seconds - (self._spent.seconds if decision.reason == "blocked" else 0.0)
             if decision.wait_seconds > left_seconds:
-                raise self._deferred(decision.wait_seconds, _REASONS[decision.reason])
+                raise self._deferred(
+                    decision.wait_seconds, _REASONS[decision.reason], wished=decision.reason == "blocked"
+                )
             if decision.reason == "blocked":
                 self._spent = evolve(self._spent, seconds=self._spent.seconds + decision.wait_seconds)
             self._wait(decision.wait_seconds)
@@ -164,7 +166,7 @@ class _Asker:
         if wish_seconds is not None:
             self._purse.block(wish_seconds)
         if isinstance(next_step, retry.Defer):
-            raise self._deferred(next_step.seconds, "the upstream asks for it") from failure
+            raise self._deferred(next_step.seconds, "the upstream asks for it", wished=True) from failure
         if wait_seconds is None:
             raise self._advised(failure, request) from failure
         self._spent = self._spent.plus(seconds=wait_seconds)
@@ -180,10 +182,9 @@ class _Asker:
             self._job.show_life()
             left_seconds -= _LIFE_SECONDS
 
-    def _deferred(self, seconds: float, why: str) -> errors.DeferredError:
-        return errors.DeferredError(
-            f"{self._job.source.name}: to be asked again in {seconds:.0f} s ({why})", seconds=seconds
-        )
+    def _deferred(self, seconds: float, why: str, *, wished: bool) -> errors.DeferredError:
+        message = f"{self._job.source.name}: to be asked again in {seconds:.0f} s ({why})"
+        return errors.DeferredError(message, seconds=seconds, wished=wished)
 
     def _advised(self, failure: errors.FetchError, request: fetch.Request) -> errors.FetchError:
         """The failure, and which variable holds the key where it is about that."""

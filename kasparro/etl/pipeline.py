@@ -273,6 +273,7 @@ def _ending(job: Job, status: RunStatus, error: errors.KasparroError | None = No
         error_code=error.code if error else None,
         error_message=error.message if error else None,
         retry_seconds=error.seconds if isinstance(error, errors.DeferredError) else None,
+        blocked=isinstance(error, errors.DeferredError) and error.wished,
     )
 
 

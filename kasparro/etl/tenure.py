@@ -268,7 +268,7 @@ def _after(source: Source, ending: runs.Ending, due: schedules.ScheduleState) ->
     due = evolve(due, slot_at=slot, blocked_until=None)
     if ending.retry_seconds is not None:
         until = due.now + timedelta(seconds=ending.retry_seconds)
-        return evolve(due, next_run_at=until, blocked_until=until)
+        return evolve(due, next_run_at=until, blocked_until=until if ending.blocked else None)
     if ending.status is RunStatus.INTERRUPTED:
         return evolve(due, next_run_at=due.now)
     if ending.status in _HEALTHY:

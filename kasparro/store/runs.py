@@ -128,13 +128,17 @@ def note_fields(conn: Connection, run_id: int, profile: Mapping[str, Any], *, fi
 
 @frozen(kw_only=True)
 class Ending:
-    """How a run ended. `stage_seconds` maps stages to time spent; after `retry_seconds` a deferred run is due again."""
+    """How a run ended. `stage_seconds` maps stages to time spent.
+
+    After `retry_seconds` a deferred run is due again, and not before where it is `blocked`, by its upstream's wish.
+    """
 
     status: RunStatus
     stage_seconds: Mapping[str, float]
     error_code: str | None = None
     error_message: str | None = None
     retry_seconds: float | None = None
+    blocked: bool = False
 
 
 def finish(conn: Connection, lease: Lease, run: Run, ending: Ending) -> float:

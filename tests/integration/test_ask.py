@@ -129,7 +129,7 @@ def test_run_is_deferred_at_once_when_the_upstream_wants_a_long_pause(etl, https
 
 
 def test_run_is_deferred_until_the_next_month_when_the_budget_is_used_up(etl, httpserver):
-    """The month's requests are counted for all sources of the bucket together."""
+    """The month's requests are counted for all sources of the bucket together; a restart looks at them anew."""
     limits = Limits(bucket="desk", monthly_requests=2)
     asked = upstream(httpserver, OK, limits=limits)
     etl.run(of=asked)
@@ -143,6 +143,9 @@ def test_run_is_deferred_until_the_next_month_when_the_budget_is_used_up(etl, ht
         "at time zone 'UTC' from schedules where source = 'coinpaprika'"
     )
     assert abs(difference) < timedelta(seconds=2)
+    # When the service starts again, maybe with a larger budget.
+    etl.build().schedule({"coinpaprika": 60.0})
+    assert etl.value("select next_run_at - now() < interval '61 s' from schedules where source = 'coinpaprika'")
 
 
 def test_redirect_is_followed_when_it_stays_on_its_host(etl, httpserver):
