@@ -7,7 +7,7 @@ from attrs import frozen
 class Counts:
     """What happened to records: read = inserted + updated + unchanged + duplicate + rejected, always.
 
-    `removed` counts quotes, not records: what a replay took away because its record no longer yields it.
+    `removed` counts quotes, not records: what a replay, a contradiction or the rest of a half-written line took away.
     """
 
     read: int = 0

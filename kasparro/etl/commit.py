@@ -21,7 +21,18 @@ from kasparro.etl.job import Job
 from kasparro.etl.source import Duplicates
 from kasparro.fields import FieldNotes, KnownFields, Rename
 from kasparro.model import Checkpoint, Normalised, Page
-from kasparro.store import batches, checkpoints, contradictions, drifts, leases, listings, pruning, runs, totals
+from kasparro.store import (
+    batches,
+    checkpoints,
+    contradictions,
+    drifts,
+    leases,
+    listings,
+    pruning,
+    runs,
+    totals,
+    unended,
+)
 from kasparro.store.db import Connection, Database
 from kasparro.tallies import Counts
 
@@ -64,6 +75,19 @@ def origin_of(job: Job, page: Page) -> batches.Origin:
     )
 
 
+def _end(job: Job, batch: Batch) -> unended.End | None:
+    if job.source.files is None:
+        return None
+    return unended.End(
+        source=job.source.name,
+        slice=batch.page.slice,
+        run_id=job.run.id,
+        ceiling=job.run.started_at + FUTURE_TOLERANCE,
+        unended=batch.page.unended > 0,
+        grown=batch.page.grown,
+    )
+
+
 def _rule(job: Job, batch: Batch) -> contradictions.Rule | None:
     files = job.source.files
     if files is None:
@@ -71,7 +95,6 @@ def _rule(job: Job, batch: Batch) -> contradictions.Rule | None:
     return contradictions.Rule(
         reject=files.duplicates is Duplicates.REJECT,
         since=duplicates.since(batch.page, batch.start, started_at=job.run.started_at),
-        unended=duplicates.unended(batch.start),
     )
 
 
@@ -112,12 +135,15 @@ class Committer:
 
     def load(self, job: Job, batch: Batch, reached: Checkpoint | None) -> None:
         """Commit one batch: records, counters and, where reading got to a point to resume from, the checkpoint."""
-        origin = evolve(origin_of(job, batch.page), rule=_rule(job, batch))
+        origin, end = evolve(origin_of(job, batch.page), rule=_rule(job, batch)), _end(job, batch)
 
         def write(conn: Connection) -> Counts:
             if batch.notes is not None:
                 drifts.write(conn, job.source.name, job.run.id, batch.notes)
-            return batches.load(conn, origin, around_raw=lambda moment: job.at("raw", moment, conn=conn))
+            removed = unended.settle(conn, end) if end is not None else 0
+            with unended.noted(conn, end):
+                counts = batches.load(conn, origin, around_raw=lambda moment: job.at("raw", moment, conn=conn))
+            return evolve(counts, removed=counts.removed + removed)
 
         before = job.seconds["load"]
         self.commit(job, batch.items, write, reached=reached)
@@ -129,7 +155,7 @@ class Committer:
 
     def quarantine(self, job: Job, batch: Batch) -> None:
         """Keep the rejected records of a batch that is not loaded, and why they were; the slice stays where it is."""
-        origin = origin_of(job, batch.page)
+        origin, end = origin_of(job, batch.page), _end(job, batch)
         rejected = [item for item in batch.items if item.rejection is not None]
 
         def write(conn: Connection) -> Counts:
@@ -137,7 +163,8 @@ class Committer:
                 # What such records look like is not what is usual.
                 notes = evolve(batch.notes, learned={}, resolved=())
                 drifts.write(conn, job.source.name, job.run.id, notes)
-            return batches.load_rejected(conn, origin)
+            with unended.noted(conn, end):
+                return batches.load_rejected(conn, origin)
 
         self.commit(job, rejected, write)
         job.note_batch(batch.page.slice, 0)

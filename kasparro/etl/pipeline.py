@@ -206,7 +206,7 @@ class Pipeline:
                 self._refuse(job, batch, batch.refusal)
                 continue
             newest = checkpoint.newest(batch.items, newest, started_at=job.run.started_at)
-            kept = duplicates.kept(batch.page, batch.items, start, started_at=job.run.started_at)
+            kept = duplicates.kept(batch.page, start, started_at=job.run.started_at)
             reached = checkpoint.reached(batch.page, newest, in_order=in_order, kept=kept) if batch.ends_page else None
             self._judge(job, batch)
             if batch.items or batch.notes or (reached is not None and not checkpoint.same_place(reached, start)):

@@ -4,7 +4,6 @@ It does not matter how they come: in one batch, in several, or by growth. The qu
 away again and its record rejected like the others; open rejections remember the key for rows that are still to come.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from attrs import frozen
@@ -19,13 +18,11 @@ CODE = "ambiguous_key"
 class Rule:
     """What counts as a contradiction. Without `reject` nothing does: the last row counts.
 
-    What an older version of the file said, before `since`, contradicts nothing; nor does what the records of these
-    content hashes said, which ended in the middle of a line.
+    What an older version of the file said, before `since`, contradicts nothing.
     """
 
     reject: bool
     since: datetime | None = None
-    unended: Sequence[str] = ()
 
 
 def reject_staged(conn: Connection, rule: Rule, *, source: str, slice_name: str, run_id: int, ceiling: datetime) -> int:
@@ -36,7 +33,6 @@ def reject_staged(conn: Connection, rule: Rule, *, source: str, slice_name: str,
         "run_id": run_id,
         "code": CODE,
         "since": rule.since,
-        "unended": list(rule.unended),
     }
     differs, remembered = _look(conn, params)
     removed = 0
@@ -94,7 +90,6 @@ def _contest(conn: Connection, params: dict[str, object]) -> int:
         left join raw_records r on r.source = %(source)s and r.content_hash = q.content_hash
         where k.outcome = 'updated'
         and coalesce(q.file, r.slice) = %(slice)s
-        and q.content_hash <> all(%(unended)s::uuid[])
         and q.ingested_at >= coalesce(%(since)s::timestamptz, '-infinity')
         union
         select k.listing_id, k.observed_at
@@ -153,7 +148,6 @@ def _overrule(conn: Connection, params: dict[str, object], ceiling: datetime) ->
                 %(source)s, %(slice)s, %(code)s, o.content_hash::text, 'read', 'observed_at', o.message, o.external_id,
                 o.content_hash, false, %(run_id)s, now(), now()
             from overruled o
-            where o.content_hash <> all(%(unended)s::uuid[])
             order by o.content_hash
             on conflict (source, code, dedup_key) do update
             set

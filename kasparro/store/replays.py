@@ -257,8 +257,8 @@ def remove_keys(
     return removed
 
 
-def remove_empty_listings(conn: Connection, source: str) -> None:
-    """Delete the listings of a source that no quote is left of, and assets that no listing belongs to any more.
+def remove_empty_listings(conn: Connection, source: str, *, among: Sequence[int] | None = None) -> None:
+    """Delete the listings of a source, or those `among` them, that no quote is left of, and assets without listings.
 
     A batch that is about to write a quote of one waits for its row, finds it gone, and starts again.
     """
@@ -268,11 +268,12 @@ def remove_empty_listings(conn: Connection, source: str) -> None:
         select l.id
         from listings l
         where l.source = %(source)s
+        and l.id = any(coalesce(%(among)s::bigint[], array[l.id]))
         and not exists (select from quotes q where q.listing_id = l.id)
         order by l.id
         for update
         """,
-        {"source": source},
+        {"source": source, "among": among},
     )
     conn.execute(
         """

@@ -128,11 +128,11 @@ def test_file_is_loaded_to_its_end_when_it_keeps_ending_in_a_quote(etl, folder, 
 
 
 def test_nothing_is_lost_when_a_line_was_caught_half_written(etl, folder, run):
-    """It is read again with its end; what half of it said is corrected."""
+    """It is read again with its end; what half of it said is withdrawn."""
     path = folder / "a.csv"
     path.write_text(HEADER + A + row("B", 12).rstrip("2\n"))
     run()
     assert prices(etl) == {"A": 1, "B": 1}
     path.write_text(HEADER + A + row("B", 12) + C)
-    assert run().counts == Counts(read=2, inserted=1, updated=1, raw_inserted=2)
+    assert run().counts == Counts(read=2, inserted=2, removed=1, raw_inserted=2)
     assert prices(etl) == {"A": 1, "B": 12, "C": 3}

@@ -57,6 +57,12 @@ class CsvFilesReader:
                 raise SliceError(f"{slice_name}: {ex}", code="file_truncated") from ex
             except UnclosedQuoteError as ex:
                 raise SliceError(f"{slice_name}: {ex}, which is in its header", code="unclosed_quote") from ex
+            if place.same:
+                yield Page(
+                    slice=slice_name, position=checkpoint.position, validators=checkpoint.validators,
+                    constants=constants, records=[], last=True,
+                )  # fmt: skip
+                return
             yield from self._read(place, slice_name, constants)
 
     def _read(self, place: Place, slice_name: str, constants: Mapping[str, str]) -> Iterator[Page]:
@@ -72,13 +78,14 @@ class CsvFilesReader:
             return Page(
                 slice=slice_name,
                 records=records,
-                position=place.position("" if unclosed is None else unclosed.digest),
+                position=place.position("" if unclosed is None else unclosed.digest, last=last),
                 validators={"prefix": tally.hasher.hexdigest(), "reading": self._files.reading},
                 constants=constants,
                 bytes_read=read,
                 last=last,
                 anew=place.anew,
                 unended=again,
+                grown=place.grown,
             )
 
         try:

@@ -68,10 +68,16 @@ class Tally:
         # Nothing more is read for good; because of an open quote that was waited for in vain, its digest says.
         self.held = False
         self.unclosed = ""
+        # The bytes after that, which are read again.
+        self.tail = hashlib.blake2b(digest_size=16)
+        self.tail_bytes = 0
 
-    def add(self, raw: bytes) -> None:
-        """Count bytes as read for good."""
-        if not self.held:
+    def add(self, raw: bytes, *, ended: bool = True) -> None:
+        """Count bytes as read for good, unless they are to be read again."""
+        if self.held or not ended:
+            self.tail_bytes += len(raw)
+            self.tail.update(raw)
+        else:
             self.offset += len(raw)
             self.hasher.update(raw)
 
@@ -142,10 +148,8 @@ class _Lines:
         """
         taken, tally = self._taken, self._tally
         ended = taken[-1].endswith(self._line_feed) and not tally.held and not (self._wide and len(taken[-1]) % 2)
-        if ended:
-            for line in taken:
-                tally.offset += len(line)
-                tally.hasher.update(line)
+        for line in taken:
+            tally.add(line, ended=ended)
         self._clear()
         return ended
 
@@ -186,17 +190,20 @@ class _Lines:
 
     def _pass_over(self, line: bytes) -> bool:
         """Read on to the line's end, in bounded memory. What has no end is not read for good."""
-        ended = self._has_end(line)
+        tally, ended = self._tally, self._has_end(line)
         if ended:
-            self._tally.add(line)
+            tally.add(line)
             return True
-        ahead = Tally(self._tally.offset, self._tally.hasher.copy())
-        ahead.add(line)
-        while not ended and (line := self._readline(self._max_bytes)):
+        ahead, again = Tally(tally.offset, tally.hasher.copy()), Tally(tally.tail_bytes, tally.tail.copy())
+        while line:
             ahead.add(line)
+            again.add(line)
             ended = self._has_end(line)
-        if ended and not self._tally.held:
-            self._tally.offset, self._tally.hasher = ahead.offset, ahead.hasher
+            line = b"" if ended else self._readline(self._max_bytes)
+        if ended and not tally.held:
+            tally.offset, tally.hasher = ahead.offset, ahead.hasher
+        else:
+            tally.tail_bytes, tally.tail = again.offset, again.hasher
         return ended
 
     def _has_end(self, line: bytes) -> bool:

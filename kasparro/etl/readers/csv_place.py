@@ -28,7 +28,8 @@ class Place:
     Without columns nothing is read yet: the first row may still grow. `skip_lines` lines, and the header
     where `at_top`, come before the first record. It is read `anew` where another
     version of it was read before. `old_mac` files end their lines with carriage returns; the rest of one that ends in
-    a quoted field, and has the digest `given_up`, was waited for in vain.
+    a quoted field, and has the digest `given_up`, was waited for in vain. What follows the known bytes is the `same` as
+    when it was last read, or has `grown` from that.
     """
 
     file: BinaryIO
@@ -40,9 +41,14 @@ class Place:
     old_mac: bool = False
     given_up: str = ""
     anew: bool = False
+    same: bool = False
+    grown: bool = True
 
-    def position(self, unclosed: str) -> dict[str, Any]:
-        """What a checkpoint keeps of it, and the digest to wait for; what is as in plain files is left out."""
+    def position(self, unclosed: str, *, last: bool) -> dict[str, Any]:
+        """What a checkpoint keeps of it, and the digest to wait for; what is as in plain files is left out.
+
+        After the `last` row it has the size and the digest of what is to be read again.
+        """
         if not self.layout.columns:
             return {"offset": 0, "columns": []}
         plain = csv_lines.PLAIN
@@ -52,6 +58,7 @@ class Place:
             "packed": self.layout.packed,
             "old_mac": self.old_mac,
             "unclosed": unclosed or self.tally.unclosed,
+            "tail": [self.tally.tail_bytes, self.tally.tail.hexdigest()] if last and self.tally.tail_bytes else [],
         }
         kept = {key: value for key, value in unusual.items() if value}
         return {"offset": self.tally.offset, "columns": self.layout.columns, **kept}
@@ -65,7 +72,8 @@ def find(file: BinaryIO, files: Files, checkpoint: Checkpoint, missing: Missing)
     """
     if resumed := _resume(file, files, checkpoint):
         return resumed
-    return evolve(_begin(file, files, missing), anew=bool(checkpoint.position.get("offset")))
+    anew = bool(checkpoint.position.get("offset"))
+    return evolve(_begin(file, files, missing), anew=anew, grown=not anew)
 
 
 def rows(place: Place, files: Files) -> Iterator[Row]:
@@ -103,6 +111,7 @@ def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> Place | Non
     if not known or not as_it_was or checkpoint.validators.get("reading", files.reading) != files.reading:
         file.seek(0)
         return None
+    same, grown = _compare_tail(stream, known, position.get("tail", []))
     form = Form(
         encoding=encoding,
         delimiter=position.get("delimiter", csv_lines.PLAIN.delimiter),
@@ -117,8 +126,23 @@ def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> Place | Non
     )
     return Place(
         file=stream, tally=tally, form=form, layout=layout, old_mac=old_mac, given_up=position.get("unclosed", ""),
-        anew="since" in position,
+        anew="since" in position, same=same, grown=grown,
     )  # fmt: skip
+
+
+def _compare_tail(stream: BinaryIO, known: int, tail: list[Any]) -> tuple[bool, bool]:
+    """Whether what follows the known bytes is the same as the last time, and whether that only grew."""
+    if not tail:
+        return False, True
+    size, digest = tail
+    seen = Tally()
+    while seen.offset < size and (block := stream.read(min(size - seen.offset, _BLOCK_BYTES))):
+        seen.add(block)
+    stands = seen.hasher.hexdigest() == digest
+    same = stands and not stream.read(1)
+    if not same:
+        stream.seek(known)
+    return same, stands
 
 
 def _begin(file: BinaryIO, files: Files, missing: Missing) -> Place:

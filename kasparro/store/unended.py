@@ -1,0 +1,317 @@
+"""What did the unfinished end of a file write? It is noted, and put back when the file goes on in another way.
+
+A last line without a line end counts, for many files end so. But a growing file may be caught in the middle of a line:
+half a time or half a symbol is a quote that the file never said. So whatever such rows changed stands in
+unended_writes, as it was before and as they left it. What something else changed since then is left alone.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from attrs import frozen
+from psycopg import sql
+
+from kasparro.store import db, replays
+from kasparro.store.db import Connection
+
+# The rows that the staged batch can change, one query for before and after.
+_IMAGES = sql.SQL(
+    """
+    select 'listing' as kind, l.id::text as key, to_jsonb(l) as image
+    from listings l
+    where l.source = %(source)s
+    and l.external_id in (select external_id from batch)
+    union all
+    select 'quote', q.listing_id || ' ' || extract(epoch from q.observed_at), to_jsonb(q)
+    from (select distinct external_id, observed_at from batch) b
+    join listings l on l.source = %(source)s and l.external_id = b.external_id
+    join quotes q on q.listing_id = l.id and q.observed_at = b.observed_at
+    union all
+    select 'rejection', j.id::text, to_jsonb(j)
+    from rejections j
+    where j.source = %(source)s
+    and (j.content_hash in (select content_hash from batch) or j.external_id in (select external_id from batch))
+    union all
+    select 'record', r.content_hash::text, to_jsonb(r) - 'payload' || jsonb_build_object('observed_at', b.observed_at)
+    from (select distinct on (content_hash) content_hash, observed_at from batch) b
+    join raw_records r on r.source = %(source)s and r.content_hash = b.content_hash
+    """
+)
+
+
+@frozen(kw_only=True)
+class End:
+    """What a batch of a file is to its end: rows `unended` are read again; or the file has only `grown`."""
+
+    source: str
+    slice: str
+    run_id: int
+    ceiling: datetime
+    unended: bool
+    grown: bool
+
+
+@contextmanager
+def noted(conn: Connection, end: End | None) -> Iterator[None]:
+    """Keep what the block changes with the staged batch, where that is of rows that have not ended."""
+    if end is None or not end.unended:
+        yield
+        return
+    params = {"source": end.source, "slice": end.slice, "run_id": end.run_id}
+    conn.execute(sql.SQL("create temporary table images on commit drop as {}").format(_IMAGES), params)
+    yield
+    query = sql.SQL(
+        """
+        insert into unended_writes (source, slice, kind, key, before, after, run_id)
+        select %(source)s, %(slice)s, kind, key, b.image, a.image, %(run_id)s
+        from images b
+        full join ({images}) a using (kind, key)
+        where kind = 'record'
+        or b.image is distinct from a.image
+        on conflict (source, slice, kind, key) do update
+        set after = excluded.after
+        """
+    ).format(images=_IMAGES)
+    conn.execute(query, params)
+
+
+def settle(conn: Connection, end: End) -> int:
+    """Put back what the file's end wrote in an earlier run, unless the staged batch says the same; how many quotes go.
+
+    Of a file that was edited, not grown, an older version said it: quotes that its new end does not speak of stay.
+    """
+    params = {"source": end.source, "slice": end.slice, "run_id": end.run_id, "ceiling": end.ceiling}
+    same, found = db.one(
+        conn.execute(
+            """
+            select
+                bool_and(kind <> 'record' or key in (select content_hash::text from batch)),
+                count(*)
+            from unended_writes
+            where source = %(source)s
+            and slice = %(slice)s
+            and run_id <> %(run_id)s
+            """,
+            params,
+        )
+    )
+    if not found:
+        return 0
+    conn.execute("create temporary table undone (kind text, key text, before jsonb, after jsonb) on commit drop")
+    conn.execute(
+        """
+        with taken as (
+            delete from unended_writes
+            where source = %(source)s
+            and slice = %(slice)s
+            and run_id <> %(run_id)s
+            returning kind, key, before, after
+        )
+        insert into undone
+        select *
+        from taken
+        """,
+        params,
+    )
+    if same:
+        return 0
+    if not end.grown:
+        _keep_said(conn, params)
+    removed = _undo_quotes(conn, params)
+    _undo_rejections(conn)
+    _undo_names(conn, params)
+    _undo_records(conn, params)
+    replays.remove_empty_listings(conn, end.source, among=_made_listings(conn))
+    return removed
+
+
+def _keep_said(conn: Connection, params: dict[str, object]) -> None:
+    conn.execute(
+        """
+        delete from undone u
+        where u.kind = 'listing'
+        or (
+            u.kind = 'quote'
+            and u.after is not null
+            and not exists (
+                select
+                from batch b
+                join listings l on l.source = %(source)s and l.external_id = b.external_id
+                where l.id = (u.after->>'listing_id')::bigint
+                and b.observed_at = (u.after->>'observed_at')::timestamptz
+            )
+        )
+        """,
+        params,
+    )
+
+
+def _undo_quotes(conn: Connection, params: dict[str, object]) -> int:
+    removed = conn.execute(
+        """
+        delete from quotes q
+        using undone u
+        where u.kind = 'quote'
+        and q.listing_id = (u.after->>'listing_id')::bigint
+        and q.observed_at = (u.after->>'observed_at')::timestamptz
+        and q.content_hash = (u.after->>'content_hash')::uuid
+        """
+    ).rowcount
+    conn.execute(
+        """
+        insert into quotes
+        select (jsonb_populate_record(null::quotes, u.before)).*
+        from undone u
+        where u.kind = 'quote'
+        and u.before is not null
+        order by u.key
+        on conflict (listing_id, observed_at) do nothing
+        """
+    )
+    conn.execute(
+        """
+        create temporary table latest on commit drop as
+        select t.listing_id, n.observed_at
+        from (
+            select distinct (coalesce(u.after, u.before)->>'listing_id')::bigint as listing_id
+            from undone u
+            where u.kind = 'quote'
+        ) t
+        left join lateral (
+            select q.observed_at
+            from quotes q
+            where q.listing_id = t.listing_id
+            and q.observed_at <= %(ceiling)s
+            order by q.observed_at desc
+            limit 1
+        ) n on true
+        """,
+        params,
+    )
+    conn.execute(
+        """
+        delete from latest_quotes t
+        using latest n
+        where t.listing_id = n.listing_id
+        and n.observed_at is null
+        """
+    )
+    conn.execute(
+        """
+        insert into latest_quotes (listing_id, observed_at)
+        select n.listing_id, n.observed_at
+        from latest n
+        where n.observed_at is not null
+        order by n.listing_id
+        on conflict (listing_id) do update
+        set observed_at = excluded.observed_at
+        where latest_quotes.observed_at <> excluded.observed_at
+        """
+    )
+    return removed
+
+
+def _undo_rejections(conn: Connection) -> None:
+    conn.execute(
+        """
+        delete from rejections j
+        using undone u
+        where u.kind = 'rejection'
+        and u.before is null
+        and j.id = (u.after->>'id')::bigint
+        and j.content_hash = (u.after->>'content_hash')::uuid
+        """
+    )
+    conn.execute(
+        """
+        update rejections j
+        set
+            attempts = b.attempts, content_hash = b.content_hash, message = b.message, run_id = b.run_id,
+            last_seen_at = b.last_seen_at, resolved_at = b.resolved_at
+        from undone u
+        cross join lateral jsonb_populate_record(null::rejections, u.before) b
+        where u.kind = 'rejection'
+        and j.id = b.id
+        and to_jsonb(j) = u.after
+        """
+    )
+
+
+def _undo_names(conn: Connection, params: dict[str, object]) -> None:
+    """Put names back, and have the symbol groups matched anew."""
+    conn.execute(
+        """
+        with renamed as (
+            update listings l
+            set symbol = b.symbol, name = b.name, symbol_key = b.symbol_key
+            from undone u
+            cross join lateral jsonb_populate_record(null::listings, u.before) b
+            where u.kind = 'listing'
+            and l.id = b.id
+            and l.symbol = u.after->>'symbol'
+            and l.name = u.after->>'name'
+            returning array[u.after->>'symbol_key', b.symbol_key] as keys
+        )
+        insert into symbols_to_match (source, symbol_key)
+        select distinct %(source)s, unnest(keys)
+        from renamed
+        order by 2
+        on conflict (source, symbol_key) do update
+        set symbol_key = excluded.symbol_key
+        """,
+        params,
+    )
+
+
+def _undo_records(conn: Connection, params: dict[str, object]) -> None:
+    """Forget raw records that nothing came of, and when others were seen."""
+    conn.execute(
+        """
+        delete from raw_records r
+        using undone u
+        where u.kind = 'record'
+        and u.before is null
+        and r.source = %(source)s
+        and r.content_hash = u.key::uuid
+        and not exists (select from rejections j where j.source = r.source and j.content_hash = r.content_hash)
+        and not exists (
+            select
+            from listings l
+            join quotes q on q.listing_id = l.id
+            where l.source = r.source
+            and l.external_id = r.external_id
+            and q.observed_at = (u.after->>'observed_at')::timestamptz
+            and q.content_hash = r.content_hash
+        )
+        """,
+        params,
+    )
+    conn.execute(
+        """
+        update raw_records r
+        set last_seen_at = (u.before->>'last_seen_at')::timestamptz
+        from undone u
+        where u.kind = 'record'
+        and r.source = %(source)s
+        and r.content_hash = u.key::uuid
+        and r.last_seen_at = (u.after->>'last_seen_at')::timestamptz
+        and u.before->>'last_seen_at' <> u.after->>'last_seen_at'
+        """,
+        params,
+    )
+
+
+def _made_listings(conn: Connection) -> list[int]:
+    """The listings that the file's end made, and the staged batch has no quote for."""
+    rows = conn.execute(
+        """
+        select l.id
+        from undone u
+        join listings l on l.id = u.key::bigint
+        where u.kind = 'listing'
+        and u.before is null
+        and l.external_id not in (select external_id from batch where code is null)
+        """
+    )
+    return [id_ for (id_,) in rows]

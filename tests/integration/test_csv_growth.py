@@ -1,0 +1,130 @@
+"""A file that is caught in the middle of being written leaves nothing in the tables that it does not say in the end."""
+
+import pytest
+from attrs import evolve
+from etl_fixtures import source
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kasparro.etl.source import FieldMap, Files, Kind
+from kasparro.model import RunStatus
+from kasparro.tallies import Counts
+
+pytest_plugins = ("etl_checks",)
+
+HEADER = {"price": "symbol,name,at,price\n", "at": "price,symbol,name,at\n", "symbol": "price,at,name,symbol\n"}
+
+
+@pytest.fixture
+def grow(etl, tmp_path):
+    """Writes the file anew and runs the source."""
+
+    def run(text, **changes):
+        (tmp_path / "a.csv").write_text(text)
+        made = source("csv")
+        fields = {name: made.fields[name] for name in ("symbol", "name", "observed_at", "price_usd")}
+        fields["external_id"] = FieldMap(template="{symbol}:{name}", type="text")
+        files = Files(glob=str(tmp_path / "*.csv"))
+        return etl.run(of=evolve(made, kind=Kind.CSV_FILES, http=None, fields=fields, files=files), **changes)
+
+    return run
+
+
+def line(last, symbol="A", name="a", at="2026-01-02T12:00", price="1"):
+    """A line of a file whose last column this is."""
+    cells = {"symbol": symbol, "name": name, "at": at, "price": price}
+    return ",".join(cells[column] for column in HEADER[last].strip().split(",")) + "\n"
+
+
+def outcome(etl):
+    """Quotes, latest quotes, listings with their names, raw records, and open rejections."""
+    open_ones = (
+        "select source, code, dedup_key, field, message from rejections where resolved_at is null order by 1, 2, 3"
+    )
+    names = "select external_id, symbol, name from listings order by 1"
+    return [*etl.outcome()[:4], etl.rows(open_ones), etl.rows(names)]
+
+
+def compare(etl, grow, steps, **changes):
+    """What is in the tables after the steps, and what after the last one alone; each counted whole."""
+    found = []
+    for texts in (steps, steps[-1:]):
+        etl.empty()
+        # Twice: a quote that is not closed is waited for once.
+        for text in [*texts, texts[-1]]:
+            grow(text, **changes)
+        found.append(outcome(etl))
+    return found
+
+
+def half(last, before, part, rest):
+    """The file cut in the middle of its last line, and whole."""
+    start = HEADER[last] + "".join(before)
+    return [start + part, start + part + rest]
+
+
+CUT = {
+    "time": half("at", [line("at", at="2026-01-01")], "2,A,a,2026-01-02T10:00", ":30+02:00\n"),
+    "symbol": half("symbol", [line("symbol")], "1,2026-01-02T10:00,Foo,USD", "T2\n"),
+    "price that contradicts": half("price", [line("price", price="50000")], line("price", price="5")[:-1], "0000\n"),
+    "ragged row": half("price", [line("price")], "B,b", ",2026-01-02,3\n"),
+    "quoted cell": half("price", [line("price")], 'B,"b', ' and c",2026-01-02,3\n'),
+    "name": half("at", [line("at", name="a")], "1,A,a,2026-01-02T12:00:01", "-05:00\n"),
+    "no line end at all": half("price", [line("price")], "B,b,2026-01-02,3", ""),
+    "rows behind a stray quote": half("price", [], '"A,a,2026-01-02,3\nB,b,2026-01-02,3\nB,b,2026-01-02,4\n', '"\n'),
+}
+
+
+@pytest.mark.parametrize("steps", CUT.values(), ids=CUT.keys())
+def test_tables_are_those_of_the_whole_file_when_a_line_was_caught_half_written(etl, grow, steps):
+    """Whatever half of the line meant is withdrawn; looked at twice, half of it is nothing else."""
+    grown, whole = compare(etl, grow, [steps[0], *steps])
+    assert grown == whole
+
+
+CELL = st.sampled_from(["A", "AB", '"A,B"', '"A\nB"', '"A'])
+ROW = st.tuples(
+    CELL,
+    st.sampled_from(["a", '"a"']),
+    st.sampled_from(["2026-01-02", "2026-01-02T12:00:30+02:00", "2026-01-02T12:00"]),
+    st.sampled_from(["1", "12", "x", "123"]),
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(sorted(HEADER)), st.lists(ROW, max_size=5), st.sampled_from(["\n", ""]), st.data())
+def test_tables_are_those_of_the_whole_file_when_it_grew_in_any_steps(etl, grow, last, rows, end, data):
+    """Quotes, latest quotes, listings, raw records and open rejections; in batches of any size."""
+    text = HEADER[last] + "".join(line(last, *row) for row in rows).removesuffix("\n") + end
+    cuts = sorted(data.draw(st.lists(st.integers(len(HEADER[last]), len(text)), max_size=3)))
+    grown, whole = compare(etl, grow, [*(text[:cut] for cut in cuts), text], batch_records=data.draw(st.integers(1, 3)))
+    assert grown == whole
+
+
+def test_nothing_is_read_when_an_unfinished_file_did_not_change(etl, grow):
+    """Not even what would be read again."""
+    text = HEADER["price"] + '"A,a,2026-01-02,3\n' + line("price")[:-1]
+    assert [grow(text).status for _ in range(3)] == [RunStatus.FAILED, RunStatus.PARTIAL, RunStatus.SUCCEEDED]
+    result = grow(text)
+    assert (result.counts, result.traffic.bytes_read) == (Counts(), 0)
+
+
+def test_counts_add_up_when_what_half_a_line_said_is_withdrawn(grow):
+    """The quote of half a price goes, and what the line says in the end comes."""
+    start = HEADER["price"] + line("price", at="2026-01-01")
+    grow(start + "A,a,2026-01-02,1")
+    assert grow(start + "A,a,2026-01-02,12\n").counts == Counts(read=1, inserted=1, removed=1, raw_inserted=1)
+
+
+def test_record_is_unchanged_when_only_its_line_end_came(grow):
+    """The last line of many files has none until another one follows."""
+    start = HEADER["price"] + line("price")
+    grow(start[:-1])
+    assert grow(start).counts == Counts(read=1, unchanged=1)
+
+
+def test_quote_stays_when_a_file_without_a_line_end_was_overwritten(etl, grow):
+    """That is another version of the file, not the same one grown."""
+    grow(HEADER["price"] + "A,a,2026-01-01,1")
+    grow(HEADER["price"] + "A,a,2026-01-02,2")
+    assert sorted(map(int, etl.quotes().values())) == [1, 2]
