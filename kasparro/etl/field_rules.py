@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import astuple, evolve
 
-from kasparro.etl import field_map, values
+from kasparro.etl import field_map, number_text, values
 from kasparro.etl.field_map import FieldMap
 from kasparro.etl.source import CURRENCY, FIELD_TYPES, Kind, Source
 
@@ -23,9 +23,9 @@ _DIRECTIVES = frozenset("YymdbBaAjHIMSfpz%")
 _DATES = ({"d", "m"}, {"d", "b"}, {"d", "B"}, {"j"})
 # No two of its numbers are equal, and none could not be another one: formats that disagree show it.
 _PROBE = datetime(2003, 4, 5, 6, 7, 8)  # noqa: DTZ001 - it is written and read again, and never a moment
-# Currencies that prices are mostly in when they are not in dollars, as a part of a column's name.
+# Currencies that prices are in when they are not in dollars, as a part of a column's name.
 _FOREIGN = re.compile(
-    r"(?<![a-z])(eur|gbp|jpy|cny|chf|krw|inr|rub|aud|cad|brl|euro)(?![a-z])|[€£¥₩₹₽]", re.IGNORECASE
+    rf"(?<![a-z])({'|'.join(sorted(number_text.FOREIGN))})(?![a-z])|[€£¥₩₹₽₺₴₫฿₪₦₱]", re.IGNORECASE
 )  # fmt: skip
 
 

@@ -11,13 +11,10 @@ from pathlib import PurePath
 
 from attrs import frozen
 
+from kasparro.etl import number_text
+
 # Currencies of countries, and tokens that follow the dollar without being one.
-FIAT = frozenset({
-    "usd", "eur", "gbp", "jpy", "cny", "chf", "krw", "inr", "rub", "aud", "cad", "brl", "mxn", "ars", "clp", "cop",
-    "try", "zar", "sek", "nok", "dkk", "pln", "czk", "huf", "ron", "bgn", "hkd", "sgd", "twd", "thb", "idr", "myr",
-    "php", "vnd", "uah", "ils", "aed", "sar", "kwd", "bhd", "ngn", "egp", "pkr", "bdt", "lkr", "nzd", "gel", "mmk",
-    "pen", "kzt", "euro",
-})  # fmt: skip
+FIAT = number_text.FOREIGN | {"usd"}
 STABLE = frozenset({
     "usdt", "usdc", "busd", "tusd", "fdusd", "dai", "ust", "usdp", "usde", "gusd", "pyusd", "usdd",
 })  # fmt: skip
