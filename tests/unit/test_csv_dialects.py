@@ -226,6 +226,8 @@ def test_prices_in_other_currencies_are_rejected_when_a_column_says_which(shown)
         (TWO, {"fields": CURRENCY}, "bad_header", r"no column for currency \(unit\)"),
         (TWO, {"files": 'encoding = "utf-16"'}, "bad_header", "no byte order mark"),
         ("S,N,1\n", {"files": NAMES}, "bad_header", "the first row has"),
+        ("\n" * 300_000 + TWO, {}, "bad_header", "no row in 262144 bytes"),
+        (" ,, \r\n" * 50_000 + TWO, {"files": NAMES}, "bad_header", "no row in 262144 bytes"),
         (b"\x1f\x8bxx", {}, "bad_gzip", "cannot be decompressed"),
         (gzip.compress(TWO.encode(), mtime=0)[:-9], {}, "bad_gzip", "cannot be decompressed"),
         ("x," * 10_001 + "\n", {}, "bad_header", "at most 10000"),

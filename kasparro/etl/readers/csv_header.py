@@ -23,6 +23,8 @@ DELIMITERS = (",", ";", "\t", "|")
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 # What spreadsheets are told their delimiter with, in a line of its own.
 _HINT = re.compile(r'"?sep=([^"\r\n])"?\s*')
+# Bytes of blank and drawn lines before a header. While it is looked for nothing else goes on, for each delimiter.
+_MAX_BLANK_BYTES = 256 * 1024
 # Characters of a header that a message shows.
 _SHOWN = 300
 
@@ -82,9 +84,15 @@ def encoding(file: BinaryIO, files: Files) -> tuple[bytes, str]:
 
 
 def _first_row(file: BinaryIO, form: Form, skip_lines: int, max_record_bytes: int) -> csv_lines.Row | None:
-    rows = csv_lines.rows(file, csv_lines.Tally(), form=form, skip_lines=skip_lines, max_record_bytes=max_record_bytes)
-    row = next(filter(is_header, rows), None)
-    return row if row is not None and row.ended else None
+    tally, begins = csv_lines.Tally(), 0
+    for row in csv_lines.rows(file, tally, form=form, skip_lines=skip_lines, max_record_bytes=max_record_bytes):
+        if is_header(row):
+            return row if row.ended else None
+        # Lines that are to be skipped do not count.
+        begins = begins or tally.offset
+        if tally.offset - begins > _MAX_BLANK_BYTES:
+            raise LayoutError(f"has no row in {_MAX_BLANK_BYTES} bytes, where its header is looked for")
+    return None
 
 
 def _choose(found: list[tuple[Form, csv_lines.Row]], files: Files, missing: Missing) -> tuple[Form, Layout]:
