@@ -6,8 +6,9 @@ from attrs import frozen
 from psycopg import sql
 
 from kasparro.model import Anomaly
-from kasparro.store import db, timestamps
+from kasparro.store import record_pages, timestamps
 from kasparro.store.db import Connection
+from kasparro.store.record_pages import Chosen, RecordPage, Shown
 
 # The fields of a verdict in their order. Needs a row `n` of anomalies in scope.
 COLUMNS = sql.SQL(
@@ -95,53 +96,8 @@ class Filter:
     severity: str | None = None
 
 
-@frozen(kw_only=True)
-class AnomalyPage:
-    """Records as the text of a JSON array, and the id of the last one when there are more."""
-
-    rows: str
-    next_id: int | None
-
-
-def page(conn: Connection, chosen: Filter, *, limit: int, before_id: int | None = None) -> AnomalyPage:
+def page(conn: Connection, chosen: Filter, *, limit: int, before_id: int | None = None) -> RecordPage:
     """At most `limit` verdicts, newest first, with ids below `before_id`."""
-    conditions: list[sql.Composable] = []
-    if chosen.sources is not None:
-        # One source alone is compared by equality: only then does its index give the order as well.
-        one = len(chosen.sources) == 1
-        conditions.append(sql.SQL("n.source = %(source)s" if one else "n.source = any(%(sources)s)"))
-    if chosen.metric is not None:
-        conditions.append(sql.SQL("n.metric = %(metric)s"))
-    if chosen.severity is not None:
-        conditions.append(sql.SQL("n.severity = %(severity)s"))
-    if before_id is not None:
-        conditions.append(sql.SQL("n.id < %(before_id)s"))
-    query = sql.SQL(
-        """
-        with chosen as materialized (
-            select n.*, row_number() over (order by n.id desc) as place
-            from anomalies n
-            {where}
-            order by n.id desc
-            limit %(shown)s + 1
-        )
-        select
-            coalesce(json_agg(r order by n.id desc) filter (where n.place <= %(shown)s), '[]')::text,
-            count(*),
-            max(n.id) filter (where n.place = %(shown)s)
-        from chosen n
-        cross join lateral (select {columns}) r
-        """
-    ).format(
-        where=sql.SQL("where ") + sql.SQL(" and ").join(conditions) if conditions else sql.SQL(""), columns=COLUMNS
-    )
-    params = {
-        "source": chosen.sources[0] if chosen.sources else None,
-        "sources": list(chosen.sources or ()),
-        "metric": chosen.metric,
-        "severity": chosen.severity,
-        "before_id": before_id,
-        "shown": limit,
-    }
-    rows, found, last_id = db.one(conn.execute(query, params))
-    return AnomalyPage(rows=rows, next_id=last_id if found > limit else None)
+    shown = Shown(table="anomalies", alias="n", columns=COLUMNS)
+    which = Chosen(sources=chosen.sources, equal={"metric": chosen.metric, "severity": chosen.severity})
+    return record_pages.page(conn, shown, which, limit=limit, before_id=before_id)

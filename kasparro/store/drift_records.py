@@ -6,7 +6,8 @@ from attrs import frozen
 from psycopg import sql
 
 from kasparro import errors
-from kasparro.store import db, timestamps
+from kasparro.store import db, record_pages, timestamps
+from kasparro.store.record_pages import Chosen, RecordPage, Shown
 
 # The fields of a drift in their order. Needs a row `d` of drifts in scope.
 COLUMNS = sql.SQL(
@@ -31,56 +32,11 @@ class Filter:
     status: str | None = None
 
 
-@frozen(kw_only=True)
-class DriftPage:
-    """Records as the text of a JSON array, and the id of the last one when there are more."""
-
-    rows: str
-    next_id: int | None
-
-
-def page(conn: db.Connection, chosen: Filter, *, limit: int, before_id: int | None = None) -> DriftPage:
+def page(conn: db.Connection, chosen: Filter, *, limit: int, before_id: int | None = None) -> RecordPage:
     """At most `limit` drifts, those first seen last coming first, with ids below `before_id`."""
-    conditions: list[sql.Composable] = []
-    if chosen.sources is not None:
-        # One source alone is compared by equality: only then does its index give the order as well.
-        one = len(chosen.sources) == 1
-        conditions.append(sql.SQL("d.source = %(source)s" if one else "d.source = any(%(sources)s)"))
-    if chosen.kind is not None:
-        conditions.append(sql.SQL("d.kind = %(kind)s"))
-    if chosen.status is not None:
-        conditions.append(sql.SQL("d.status = %(status)s"))
-    if before_id is not None:
-        conditions.append(sql.SQL("d.id < %(before_id)s"))
-    query = sql.SQL(
-        """
-        with chosen as materialized (
-            select d.*, row_number() over (order by d.id desc) as n
-            from drifts d
-            {where}
-            order by d.id desc
-            limit %(shown)s + 1
-        )
-        select
-            coalesce(json_agg(r order by d.id desc) filter (where d.n <= %(shown)s), '[]')::text,
-            count(*),
-            max(d.id) filter (where d.n = %(shown)s)
-        from chosen d
-        cross join lateral (select {columns}) r
-        """
-    ).format(
-        where=sql.SQL("where ") + sql.SQL(" and ").join(conditions) if conditions else sql.SQL(""), columns=COLUMNS
-    )
-    params = {
-        "source": chosen.sources[0] if chosen.sources else None,
-        "sources": list(chosen.sources or ()),
-        "kind": chosen.kind,
-        "status": chosen.status,
-        "before_id": before_id,
-        "shown": limit,
-    }
-    rows, found, last_id = db.one(conn.execute(query, params))
-    return DriftPage(rows=rows, next_id=last_id if found > limit else None)
+    shown = Shown(table="drifts", alias="d", columns=COLUMNS)
+    which = Chosen(sources=chosen.sources, equal={"kind": chosen.kind, "status": chosen.status})
+    return record_pages.page(conn, shown, which, limit=limit, before_id=before_id)
 
 
 def get(conn: db.Connection, drift_id: int) -> str:
