@@ -39,9 +39,7 @@ class Browser:
         self.driver.switch_to.window(used)
         self.driver.close()
         self.driver.switch_to.window(opened)
-        width, height = size
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE}
-        self._command("Emulation.setDeviceMetricsOverride", **metrics)
+        self.resize(size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._command("Emulation.setEmulatedMedia", features=[scheme])
         if key is not None:
@@ -50,6 +48,12 @@ class Browser:
         self.console()
         self.requests()
         self.driver.get(url)
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """Look at it in a window of this size."""
+        width, height = size
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE}
+        self._command("Emulation.setDeviceMetricsOverride", **metrics)
 
     def _command(self, name: str, **params: Any) -> None:
         self.driver.execute_cdp_cmd(name, params)

@@ -96,7 +96,9 @@ def flood(api: fixtures.Api) -> None:
         insert into rejections (
             source, slice, code, dedup_key, stage, message, content_hash, expected, run_id, first_seen_at, last_seen_at
         )
-        select 'coingecko', '', 'not_a_number', n, 'normalise', 'no', gen_random_uuid(), n > 201, 1, now(), now()
+        select
+            'coingecko', '', 'schema_drift', n, 'normalise', repeat('long ', 80), gen_random_uuid(), n > 201, 1,
+            now(), now()
         from generate_series(1, 402) n
         """
     )
@@ -129,8 +131,6 @@ def test_dashboard_shows_every_part(browser: Browser, service: Service) -> None:
     """Sources, runs with their anomalies, findings, assets with a price: all there, all as text."""
     open_dashboard(browser, service)
     assert browser.texts("#sources-rows th .main") == ["coingecko", "coinpaprika", "csv", "removed", "retired"]
-    assert "not configured" in browser.text("#sources-rows tr[data-key=removed]")
-    assert "no data yet" in browser.text("#sources-rows tr[data-key=csv]")
     assert "2 failed" in browser.text("#legend")
     assert "1 with anomalies" in browser.text("#legend")
     assert len(browser.run("return document.querySelectorAll('#timeline .bar')")) == 8
@@ -145,9 +145,20 @@ def test_dashboard_shows_every_part(browser: Browser, service: Service) -> None:
     assert len(browser.run("return document.querySelectorAll('#price-chart .line')")) == 2
 
 
+def test_dashboard_tells_what_is_gone_and_what_never_was(browser: Browser, service: Service) -> None:
+    """A removed source is no failure, one that never ran is not fresh; and codes of rejections stay in one piece."""
+    open_dashboard(browser, service)
+    assert "not configured" in browser.text("#sources-rows tr[data-key=removed]")
+    assert "no data yet" in browser.text("#sources-rows tr[data-key=csv]")
+    browser.wait_text("#asset-note", "Not drawn, because no longer configured: removed.")
+    find = "return [...document.querySelectorAll('#rejections-rows .code')].map((code) => code.offsetHeight)"
+    heights = browser.run(find)
+    assert set(heights) == {heights[0]}
+
+
 @pytest.mark.parametrize("path", ["/", "/docs"])
-def test_page_is_quiet_and_asks_nobody_else(browser: Browser, service: Service, path: str) -> None:
-    """Nothing on the console, and every request goes to the service itself; the key is in no address."""
+def test_page_is_quiet_asks_nobody_else_and_fits_a_phone(browser: Browser, service: Service, path: str) -> None:
+    """Nothing on the console, no request to others, no key in an address; and nothing is wider than a phone."""
     browser.open(service.url + path, key=KEY)
     browser.wait_text("#updated" if path == "/" else "#reader .info", "updated" if path == "/" else "Kasparro")
     asked = browser.requests()
@@ -155,6 +166,8 @@ def test_page_is_quiet_and_asks_nobody_else(browser: Browser, service: Service, 
     assert [url for url in asked if not url.startswith((f"{service.url}/", "data:"))] == []
     assert [url for url in asked if KEY in url] == []
     assert browser.console() == []
+    browser.resize(PHONE)
+    assert browser.run("return document.documentElement.scrollWidth") <= PHONE[0]
 
 
 def test_dashboard_asks_for_the_key(browser: Browser, service: Service) -> None:
@@ -317,14 +330,6 @@ def test_dashboard_of_an_empty_service_is_calm(browser: Browser, databases: Any)
         assert browser.console() == []
 
 
-@pytest.mark.parametrize("path", ["/", "/docs"])
-def test_page_fits_a_phone(browser: Browser, service: Service, path: str) -> None:
-    """Nothing is wider than 360 pixels, so that nobody has to scroll sideways."""
-    browser.open(service.url + path, key=KEY, size=PHONE)
-    browser.wait_text("#updated" if path == "/" else "#reader .info", "updated" if path == "/" else "Kasparro")
-    assert browser.run("return document.documentElement.scrollWidth") <= PHONE[0]
-
-
 @pytest.mark.parametrize(("size", "dark"), [(PHONE, True), (DESKTOP, False)], ids=["phone-dark", "desktop-light"])
 def test_dashboard_is_accessible(browser: Browser, service: Service, size: tuple[int, int], dark: bool) -> None:
     """axe-core finds no fault: contrast, names, landmarks, tables, in both colour schemes."""
@@ -332,6 +337,7 @@ def test_dashboard_is_accessible(browser: Browser, service: Service, size: tuple
     browser.wait_text("#consensus", "median")
     ground = browser.run("return getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, ground[4:-1].split(","))) < 200) == dark
+    assert browser.run("return document.documentElement.scrollWidth") <= size[0]
     axe = Axe(browser.driver)
     axe.inject()
     found = axe.run()["violations"]

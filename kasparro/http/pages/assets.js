@@ -87,8 +87,9 @@ export async function refreshAsset() {
     }
     const quoted = new Set(asset.listings.map((one) => one.source));
     const names = configuredSources().filter((name) => quoted.has(name));
+    const gone = [...quoted].filter((name) => !names.includes(name)).sort();
     const pages = await Promise.all(names.map((source) => get("/data", { asset: slug, source, from, limit: QUOTES }, options)));
-    drawn = { state, asset, names, quotes: pages.map((page) => page.data), cut: pages.some((page) => page.pagination.has_more), seconds };
+    drawn = { state, asset, names, gone, quotes: pages.map((page) => page.data), cut: pages.some((page) => page.pagination.has_more), seconds };
     drawAsset();
   } catch (error) {
     if (error.kind !== "missing") {
@@ -107,10 +108,14 @@ export function drawAsset() {
   if (drawn === null) {
     return;
   }
-  const { asset, names, quotes, cut, seconds } = drawn;
+  const { asset, names, gone, quotes, cut, seconds } = drawn;
   setText(find("asset-title"), `${asset.name} (${asset.symbol})`);
-  show(find("asset-note"), cut);
-  setText(find("asset-note"), cut ? `The newest ${count(QUOTES)} quotes of each source.` : "");
+  const remarks = [
+    cut ? `The newest ${count(QUOTES)} quotes of each source.` : "",
+    gone.length ? `Not drawn, because no longer configured: ${gone.join(", ")}.` : "",
+  ].join(" ").trim();
+  show(find("asset-note"), remarks !== "");
+  setText(find("asset-note"), remarks);
   show(find("asset-body"), true);
   const { consensus } = asset;
   setText(find("consensus"), consensus
