@@ -22,13 +22,18 @@ TABLES = {
     """,
     "checkpoints": "select source, slice, position, watermark, validators from checkpoints",
     "rejections": "select source, slice, code, dedup_key from rejections",
+    "renames": "select source, path, renamed_to from field_renames",
+    "drifts": "select source, slice, path, kind, renamed_to, action, status from drifts",
+    "fields": "select source, slice, path from field_baselines, jsonb_object_keys(fields) as path",
+    # What was written is counted once, however often it is read.
+    "written": "select source, inserted, removed, raw_inserted from source_totals",
     # What only runs have that begin where the last one ended: a live list is read from its first page again.
     "attempts": "select source, slice, code, dedup_key, attempts from rejections",
     "totals": """
         select source, records_read, inserted, updated, unchanged, duplicate, rejected, raw_inserted from source_totals
     """,
 }
-DATA = ("quotes", "latest", "raw", "listings", "checkpoints", "rejections")
+DATA = tuple(name for name in TABLES if name not in ("attempts", "totals"))
 # Name -> rows that must never be there.
 NEVER = {
     "a run that does not add up": """

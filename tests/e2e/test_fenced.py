@@ -30,9 +30,10 @@ def statuses(dsn: str) -> list[str]:
         return [row[0] for row in conn.execute("select status from runs order by id").fetchall()]
 
 
+@pytest.mark.usefixtures("archive")
 @pytest.mark.parametrize("place", ["copy", "load:after"])
 def test_holder_commits_nothing_when_it_wakes_up_after_a_takeover(
-    place: str, archive: Path, env: dict[str, str], start: Start, second_dsn: str
+    place: str, env: dict[str, str], start: Start, second_dsn: str
 ) -> None:
     """Stopped inside COPY or between statements: the next one does not hang on it, and it ends as it must."""
     fault = {"KASPARRO_FAULTS": f"csv:{place}:batch=2:slow:seconds=60"}
@@ -47,15 +48,13 @@ def test_holder_commits_nothing_when_it_wakes_up_after_a_takeover(
     assert statuses(env["DATABASE_URL"]) == ["crashed", "succeeded"]
     assert digests(env["DATABASE_URL"]) == after
     assert flaws(env["DATABASE_URL"]) == []
-    assert archive.exists()
     assert run("run", "csv", env=env | {"DATABASE_URL": second_dsn}).returncode == 0
     assert digests(second_dsn, DATA) == digests(env["DATABASE_URL"], DATA)
 
 
+@pytest.mark.usefixtures("archive")
 @pytest.mark.parametrize("place", ["read", "copy:batch=2"])
-def test_source_runs_again_in_the_same_process_when_a_run_hangs(
-    place: str, archive: Path, env: dict[str, str], start: Start
-) -> None:
+def test_source_runs_again_in_the_same_process_when_a_run_hangs(place: str, env: dict[str, str], start: Start) -> None:
     """The heartbeat renews only while something moves: a run that hangs loses its lease, the next one takes over."""
     settings = {
         "KASPARRO_FAULTS": f"csv:{place}:hang",
@@ -67,12 +66,10 @@ def test_source_runs_again_in_the_same_process_when_a_run_hangs(
     wait_until(lambda: statuses(env["DATABASE_URL"])[:2] == ["crashed", "succeeded"], "the next run has ended")
     assert serving.stop()[0] == 0
     assert flaws(env["DATABASE_URL"]) == []
-    assert archive.exists()
 
 
-def test_fault_fires_once_and_is_on_the_run_when_its_user_starts_again(
-    archive: Path, env: dict[str, str], start: Start
-) -> None:
+@pytest.mark.usefixtures("archive")
+def test_fault_fires_once_and_is_on_the_run_when_its_user_starts_again(env: dict[str, str], start: Start) -> None:
     """Set KASPARRO_FAULTS, watch it die, start it again with the same environment."""
     env = env | LEASE | {"KASPARRO_FAULTS": "csv:commit:after:exit"}
     assert run("run", "csv", env=env).returncode == -signal.SIGKILL
@@ -86,7 +83,6 @@ def test_fault_fires_once_and_is_on_the_run_when_its_user_starts_again(
     wait_until(lambda: get(f"{url}/health/ready")[0] == 200, "the service is ready")
     _, record = get(f"{url}/runs/1")
     assert (record["status"], [each["fault"] for each in record["faults"]]) == ("crashed", ["csv:commit:after:exit"])
-    assert archive.exists()
 
 
 def test_wrong_fault_is_a_start_up_error(env: dict[str, str]) -> None:
@@ -97,8 +93,9 @@ def test_wrong_fault_is_a_start_up_error(env: dict[str, str]) -> None:
     assert "KASPARRO_PORT" in ended.stderr
 
 
+@pytest.mark.usefixtures("archive")
 @pytest.mark.parametrize("kind", ["db-disconnect", "error"])
-def test_run_goes_on_or_fails_visibly_when_a_fault_does_not_kill(kind: str, archive: Path, env: dict[str, str]) -> None:
+def test_run_goes_on_or_fails_visibly_when_a_fault_does_not_kill(kind: str, env: dict[str, str]) -> None:
     """A cut connection is bad luck and tried again; an error is the end of the run, and the next one repairs."""
     env = env | {"KASPARRO_FAULTS": f"csv:load:after:batch=2:{kind}"}
     first = run("run", "csv", "--json", env=env)
@@ -106,4 +103,4 @@ def test_run_goes_on_or_fails_visibly_when_a_fault_does_not_kill(kind: str, arch
     assert run("run", "csv", env=env).returncode == 0
     (result,) = json.loads(first.stdout)["runs"]
     assert result["error"] == ({"code": "injected", "message": result["error"]["message"]} if kind == "error" else None)
-    assert (archive.exists(), flaws(env["DATABASE_URL"])) == (True, [])
+    assert flaws(env["DATABASE_URL"]) == []
