@@ -4,7 +4,8 @@ import pytest
 
 from kasparro.config import Config
 from kasparro.errors import ConfigError
-from kasparro.etl import catalogue
+from kasparro.etl import catalogue, normalise
+from kasparro.model import Record
 
 MINE = """
 name = "{name}"
@@ -42,6 +43,16 @@ def test_built_in_sources_are_there_when_nothing_is_set():
         "coinpaprika": True,
         "csv": False,
     }
+
+
+@pytest.mark.parametrize("column", ["currency", "vs_currency", "quote_currency", "price_currency", "quote"])
+def test_csv_takes_no_price_for_dollars_when_a_column_says_otherwise(column):
+    """However people call it."""
+    normaliser = normalise.compile_source(load(KASPARRO_CSV_GLOB="/archives/*.csv")["csv"])
+    fields = {"symbol": "A", "name": "a", "date": "2026-01-01", "price": "1", column: "gbp"}
+    item = normaliser(Record(fields=fields, payload="{}"), {})
+    assert item.rejection is not None
+    assert item.rejection.code == "wrong_currency"
 
 
 def test_csv_is_enabled_when_a_glob_is_set():

@@ -215,14 +215,14 @@ def test_file_is_an_error_of_its_own_when_its_header_cannot_be_used(tmp_path, co
 def test_rest_is_read_when_a_file_keeps_ending_in_a_quote(tmp_path):
     """What was waited for in vain is a rejection of the first line; all of it is read again once the file grows."""
     start = HEADER + "S,N,2026-01-01,1\n"
-    path = write(tmp_path, start + '"T,N,2026-01-01,2\nU,N,2026-01-01,3\n')
+    path = write(tmp_path, start + '"T,\nU\n')
     reader = csv_files.CsvFilesReader(source(path))
     page = next(reader.read("a.csv", Checkpoint(slice="a.csv")))
     waiting = Checkpoint(slice="a.csv", position=page.position, validators=page.validators)
     records, after = read(path, waiting)
-    assert (prices(records), after.position["offset"]) == (["unclosed_quote", "3"], len(start))
+    assert (prices(records), after.position["offset"]) == (["unclosed_quote", "ragged_row"], len(start))
     assert read(path, after) == ([], after)
-    path.write_text(start + '"T,N,2026-01-01,2\nU,N,2026-01-01,3\n",N,2026-01-01,4\n')
+    path.write_text(start + '"T,\nU\n",N,2026-01-01,4\n')
     records, after = read(path, after)
     assert (prices(records), after.position["offset"]) == (["4"], path.stat().st_size)
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from kasparro.etl.readers import csv_lines
 
-CELLS = st.lists(st.text(st.sampled_from('ab ,"\n\r;ä')), min_size=1, max_size=4)
+# No line of a cell looks like a row.
+CELL = st.text(st.sampled_from('ab ,"\n\r;ä')).map(lambda cell: cell.replace(",", ";") if "\n" in cell else cell)
+CELLS = st.lists(CELL, min_size=1, max_size=4)
 
 
 def read(content, *, max_record_bytes=1024):
@@ -171,3 +173,26 @@ def test_bytes_are_all_accounted_for_when_they_are_any(content):
     assert all((after > before) == ended for (before, after), ended in zip(pairwise(offsets), flags, strict=True))
     assert file.tell() == len(content)
     assert not all(flags) or tally.offset + waiting == len(content)
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_rows_are_not_swallowed_when_two_quotes_are_lost(tmp_path, first):
+    """The first of them is a defect, and each line after it a row: none has the price of another."""
+    lines = [f"{day},n{day},S,{day}\n" for day in range(1, 6)]
+    lines[0] = lines[0].replace("n1", '"n1')
+    lines[first] = lines[first].replace(f"n{first + 1}", f'n{first + 1}"')
+    path = tmp_path / "a.csv"
+    path.write_text("".join(lines))
+    with path.open("rb") as file:
+        rows = list(csv_lines.rows(file, csv_lines.Tally(), max_record_bytes=1024))
+    assert [row.defect for row in rows] == ["bad_csv", None, None, None, None]
+    assert [(row.cells[0], row.cells[-1]) for row in rows[1:]] == [(str(day), str(day)) for day in range(2, 6)]
+
+
+def test_cell_of_several_lines_is_one_cell_when_its_lines_are_no_rows(tmp_path):
+    """People write paragraphs, with commas in them."""
+    path = tmp_path / "a.csv"
+    path.write_text('1,"a paragraph,\n\nand another one",S,2\n')
+    with path.open("rb") as file:
+        (row,) = csv_lines.rows(file, csv_lines.Tally(), max_record_bytes=1024)
+    assert row.cells == ["1", "a paragraph,\n\nand another one", "S", "2"]

@@ -16,6 +16,8 @@ from kasparro.etl.readers import csv_streams
 
 # Bytes of a defective line that are kept: enough to find and repair it.
 KEPT_BYTES = 64 * 1024
+# Cells from which on a line of a cell can be told from a row: in a text of two lines a comma is nothing special.
+_FEWEST_CELLS = 3
 
 
 @frozen(kw_only=True)
@@ -170,6 +172,11 @@ class _Lines:
         return bool(line) and self._pass_over(line)
 
     @property
+    def several(self) -> bool:
+        """Whether the row that was read takes more than one line."""
+        return len(self._taken) > 1
+
+    @property
     def ended(self) -> bool:
         """Whether the last line taken has its end."""
         return self._has_end(self._taken[-1])
@@ -240,6 +247,10 @@ def rows(
                 if lines.passed_over:
                     lines.give_back()
                     break
+                if lines.several and _swallows_rows(cells, form.delimiter):
+                    tally.held = tally.held or not lines.ended
+                    yield lines.take_first(defect="bad_csv", message="a quote in it is only closed in a later row")
+                    break
                 yield Row(cells=cells, ended=lines.take())
             else:
                 return
@@ -257,3 +268,19 @@ def rows(
             if not tally.held:
                 tally.held, tally.unclosed = True, unclosed.digest
             yield lines.take_first(defect="unclosed_quote", message=str(unclosed))
+
+
+def _swallows_rows(cells: list[str], delimiter: str) -> bool:
+    """Whether two stray quotes made one row of several: a cell holds lines that are rows, or parts of two, themselves.
+
+    Otherwise the row would have the time of one line and the price of another.
+    """
+    last = len(cells) - 1
+    if last < _FEWEST_CELLS - 1:
+        return False
+    for number, cell in enumerate(cells):
+        if "\n" in cell:
+            found = [line.count(delimiter) for line in cell.split("\n")]
+            if last in found[1:-1] or (found[0] == last - number and found[-1] == number):
+                return True
+    return False
