@@ -50,8 +50,8 @@ def get_facts(conn: Connection, run_id: int) -> Facts:
                 from runs r
                 where r.source = u.source
                 and r.slice = u.slice
-                and r.id < u.id
-                order by r.id desc
+                and -r.id > -u.id
+                order by -r.id
                 limit 1
             ) p on true
             cross join lateral (
@@ -88,8 +88,8 @@ def list_history(conn: Connection, run: Run, reading: Reading) -> list[tuple[Map
         where r.source = %(source)s
         and r.reading = %(reading)s
         and r.config_fingerprint = (select u.config_fingerprint from runs u where u.id = %(run_id)s)
-        and r.id < %(run_id)s
-        order by r.id desc
+        and -r.id > -%(run_id)s::bigint
+        order by -r.id
         limit %(limit)s
         """,
         {

@@ -82,7 +82,7 @@ def _of_last_runs(conn: db.Connection, sources: Sequence[str]) -> Iterator[Sampl
             and r.slice = ''
             -- When a crashed run really ended, nobody knows.
             and r.status in ('succeeded', 'partial', 'failed', 'interrupted', 'deferred')
-            order by r.id desc
+            order by -r.id
             limit 1
         ) u
         cross join lateral (

@@ -59,7 +59,7 @@ def get_last(conn: db.Connection, source: str) -> tuple[int, int | None]:
         where source = %(source)s
         and slice = ''
         and finished_at is not null
-        order by id desc
+        order by -id
         limit 2
         """,
         {"source": source},

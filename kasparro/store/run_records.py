@@ -70,21 +70,21 @@ def page(
 ) -> RunPage:
     """At most `limit` runs, newest first, older than `before_id`."""
     conditions: list[sql.Composable] = []
+    # One source alone is compared by equality: only then does its index give the order, that of -id, as well.
+    one = sources is not None and len(sources) == 1
     if sources is not None:
-        # One source alone is compared by equality: only then does its index give the order as well.
-        one = len(sources) == 1
         conditions.append(sql.SQL("u.source = %(source)s" if one else "u.source = any(%(sources)s)"))
     if status is not None:
         conditions.append(sql.SQL("u.status = %(status)s"))
     if before_id is not None:
-        conditions.append(sql.SQL("u.id < %(before_id)s"))
+        conditions.append(sql.SQL("-u.id > -%(before_id)s::bigint" if one else "u.id < %(before_id)s"))
     query = sql.SQL(
         """
         with chosen as materialized (
-            select u.*, row_number() over (order by u.id desc) as n
+            select u.*, row_number() over (order by {newest_first}) as n
             from runs u
             {where}
-            order by u.id desc
+            order by {newest_first}
             limit %(shown)s + 1
         )
         select
@@ -95,7 +95,9 @@ def page(
         cross join lateral (select {columns}) r
         """
     ).format(
-        where=sql.SQL("where ") + sql.SQL(" and ").join(conditions) if conditions else sql.SQL(""), columns=COLUMNS
+        where=sql.SQL("where ") + sql.SQL(" and ").join(conditions) if conditions else sql.SQL(""),
+        newest_first=sql.SQL("-u.id" if one else "u.id desc"),
+        columns=COLUMNS,
     )
     params = {
         "source": sources[0] if sources else None,

@@ -288,7 +288,7 @@ def _find_interrupted(conn: Connection, source: str, slice_name: str) -> int | N
         where source = %(source)s
         and slice = %(slice)s
         and status not in ('queued', 'running')
-        order by id desc
+        order by -id
         limit 1
         """,
         {"source": source, "slice": slice_name},

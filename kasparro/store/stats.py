@@ -85,7 +85,7 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
                     cross join lateral (select {run_columns}) r
                     where u.source = c.source
                     and u.slice = ''
-                    order by u.id desc
+                    order by -u.id
                     limit 1
                 ) as last_run,
                 c.requests, c.retries, c.throttled_seconds,
@@ -111,7 +111,7 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
                     and u.slice = ''
                     -- When a crashed run really ended, nobody knows.
                     and u.status in ('succeeded', 'partial', 'failed', 'interrupted', 'deferred')
-                    order by u.id desc
+                    order by -u.id
                     limit %(duration_runs)s
                 ) f
             ) d
