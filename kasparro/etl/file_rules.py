@@ -9,12 +9,14 @@ from kasparro.etl.source import Files
 ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1252")
 # Lines before a header; more is another table.
 _MAX_SKIP_LINES = 1000
+# Bytes: the shortest that no real row exceeds, and 64 MiB, for a row stands in memory several times.
+_LEAST_RECORD_BYTES, _MOST_RECORD_BYTES = 1024, 64 * 1024 * 1024
 
 
 def problems(files: Files) -> Iterator[str]:
     """Every rule that the table breaks."""
-    if files.max_record_bytes < 1024:
-        yield "files.max_record_bytes: must be at least 1024"
+    if not _LEAST_RECORD_BYTES <= files.max_record_bytes <= _MOST_RECORD_BYTES:
+        yield f"files.max_record_bytes: must be from {_LEAST_RECORD_BYTES} to {_MOST_RECORD_BYTES}"
     if files.encoding and files.encoding not in ENCODINGS:
         yield f"files.encoding: must be one of {', '.join(ENCODINGS)}, got {files.encoding!r}"
     if files.delimiter and (len(files.delimiter) != 1 or files.delimiter in '"\r\n\x00 '):

@@ -5,10 +5,10 @@ import tomllib
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 import cattrs
-from attrs import evolve, fields_dict
+from attrs import evolve, fields_dict, has
 from cattrs.gen import make_dict_structure_fn
 
 from kasparro import errors
@@ -24,7 +24,7 @@ def load(path: Path) -> Source:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as ex:
-        raise errors.ConfigError([f"{path.name}: cannot be read: {ex.strerror}"]) from ex
+        raise errors.ConfigError([f"{path.name or path}: cannot be read: {ex.strerror}"]) from ex
     except UnicodeDecodeError as ex:
         raise errors.ConfigError([f"{path.name}: not valid TOML: {ex}"]) from ex
     return parse(text, name=path.name, folder=path.parent)
@@ -130,6 +130,8 @@ def _describe(ex: BaseException, kind: type | None) -> str:
         return "required"
     if isinstance(ex, TypeError | ValueError) and str(ex):
         return str(ex)
+    if any(map(has, get_args(kind) or (kind,))):
+        return "must be a table"
     return f"cannot be read as {getattr(kind, '__name__', kind)}"
 
 

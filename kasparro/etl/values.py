@@ -114,7 +114,8 @@ def _decimal(found: Any) -> Decimal:
         try:
             value = Decimal(value)
         except InvalidOperation:
-            raise BadValueError("not_a_number", f"must be a number, got {show(found)}") from None
+            advice = "; one that is written for people needs decimal" if any(map(str.isdigit, str(found))) else ""
+            raise BadValueError("not_a_number", f"must be a number, got {show(found)}{advice}") from None
     if not isinstance(value, Decimal) or not value.is_finite():
         raise BadValueError("not_a_number", f"must be a number, got {show(found)}")
     if not value:
@@ -166,7 +167,7 @@ def iso(found: Any) -> datetime:
         raise not_a_time(found) from None
 
 
-def not_a_time(found: Any, wanted: str = "must be an ISO 8601 time") -> BadValueError:
+def not_a_time(found: Any, wanted: str = "must be an ISO 8601 time, or needs its format or type") -> BadValueError:
     """Why this is no time; a number that was shortened on its way may have been one."""
     if isinstance(found, str) and _SHORTENED.fullmatch(found.strip()):
         return BadValueError("precision_lost", f"lost its last digits to scientific notation: {show(found)}")

@@ -289,6 +289,15 @@ def test_slices_are_paths_below_the_fixed_part_when_files_lie_in_folders(tmp_pat
     assert csv_files.CsvFilesReader(source(tmp_path / "b.csv")).slices() == ["b.csv"]
 
 
+def test_it_is_said_when_what_matches_is_no_file(tmp_path, caplog):
+    """A link that leads nowhere, and a folder that is called as a file."""
+    write(tmp_path, HEADER)
+    (tmp_path / "gone.csv").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder.csv").mkdir()
+    assert csv_files.CsvFilesReader(source(tmp_path / "*.csv")).slices() == ["a.csv"]
+    assert caplog.messages == ["is no file"] * 2
+
+
 def test_it_is_said_when_no_file_matches(tmp_path, caplog):
     """Nothing to read is no error, but hardly what was meant."""
     assert csv_files.CsvFilesReader(source(tmp_path / "*.csv")).slices() == []

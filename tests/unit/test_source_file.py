@@ -165,6 +165,8 @@ MISTAKES = [
     (API, FIELDS, 'rank = { path = "a", colour = 1 }', "fields.rank: unknown key colour"),
     (FILES, '[files]\nglob = "/archives/*.csv"', "", "files: a csv_files source needs a table [files]"),
     (FILES, "#files", "max_record_bytes = 0", "files.max_record_bytes: "),
+    (FILES, "#files", "max_record_bytes = 99999999999", "files.max_record_bytes: must be from 1024 to 67108864"),
+    (FILES, "#files", 'wide = "x"', "files.wide: must be a table"),
     (FILES, "#files", '[http]\nurl = "http://x"\npath = "/"', "http: only a json_api source has http"),
     (FILES, "#files", PAGING + "size = 1", "paging: only a json_api source has paging"),
     (FILES, 'symbol = "symbol"', "", "fields.symbol: required"),

@@ -303,3 +303,12 @@ def test_converter_gives_a_value_or_says_why_not_when_given_anything(kind, found
 def test_is_zero_never_raises_when_given_any_text(found):
     """It is asked about every text of a field whose zeros mean nothing."""
     assert values.is_zero(found) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("convert", "found", "key"), [(values.number, "$90.000K", "decimal"), (values.time, "01.02.2026", "format")]
+)
+def test_message_names_the_key_when_a_value_is_written_for_people(convert, found, key):
+    """Whoever reads it knows what to say in the map."""
+    with pytest.raises(values.BadValueError, match=key):
+        convert(found)

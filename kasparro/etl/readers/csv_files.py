@@ -37,8 +37,12 @@ class CsvFilesReader:
         self._root = _fixed_part(source.files.glob)
 
     def slices(self) -> list[str]:
-        found = (Path(path) for path in glob.glob(self._files.glob, recursive=True))
+        found = sorted(Path(path) for path in glob.glob(self._files.glob, recursive=True))
         names = sorted(_name(path.relative_to(self._root)) for path in found if path.is_file())
+        for path in found:
+            # Folders are on the way to files, unless one is called as a file.
+            if not path.is_file() and not (path.is_dir() and not path.suffix):
+                logger.warning("is no file", extra={"path": _name(path)})
         if not self._root.is_dir():
             raise SliceError(f"there is no folder {self._root}", code="no_folder")
         if not names:
