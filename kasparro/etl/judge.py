@@ -41,6 +41,12 @@ def judge(conn: Connection, job: Job, *, status: RunStatus, counts: Counts, leas
             raise
         logger.error("run not judged", extra={"code": ex.code, "error": ex.message})
         return []
+    except errors.KasparroError:
+        raise
+    except Exception:
+        # A mistake of ours in a verdict must not leave a run without its end.
+        logger.exception("run not judged")
+        return []
 
 
 def _judge(conn: Connection, job: Job, counts: Counts) -> list[Anomaly]:

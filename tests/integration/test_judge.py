@@ -244,11 +244,12 @@ def test_no_verdict_is_left_when_a_run_loses_its_lease_before_its_end(etl):
     assert etl.run_row(1, "status", "reading", "measures") == ("running", None, None)
 
 
-def test_run_ends_all_the_same_when_it_cannot_be_judged(etl, monkeypatch, caplog):
+@pytest.mark.parametrize("mistake", ["insert into anomalies (nonsense) values (1)", None], ids=["in SQL", "in Python"])
+def test_run_ends_all_the_same_when_it_cannot_be_judged(etl, monkeypatch, caplog, mistake):
     """A verdict is worth less than the run: what it wrote is rolled back alone, and the log says so."""
 
     def refuse(conn, *_):
-        conn.execute("insert into anomalies (nonsense) values (1)")
+        conn.execute(mistake) if mistake else float(mistake)
 
     monkeypatch.setattr(anomalies, "insert", refuse)
     result = etl.run(page())
