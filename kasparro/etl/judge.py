@@ -98,9 +98,11 @@ def _reading(job: Job, facts: Facts, counts: Counts) -> Reading:
 def _measure(job: Job, facts: Facts, counts: Counts) -> dict[str, float]:
     """What the run itself and its counts tell."""
     saw = job.seen
+    # An upstream may be asked more often than it has something new: that is no loss, and no measure of the usual.
+    all_known = counts.unchanged > 0 and counts.inserted + counts.updated == 0
     found: dict[str, float | None] = {
         "records": counts.read,
-        "inserted": counts.inserted,
+        "inserted": None if all_known else counts.inserted,
         "rejected_share": counts.rejected / counts.read if counts.read else None,
         "duration_seconds": facts.seconds,
         "pages": saw.pages if job.source.paging is not None else None,

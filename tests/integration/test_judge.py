@@ -124,6 +124,14 @@ def test_unchanged_answer_raises_nothing(etl, httpserver):
     assert readings == [("first",)] + [("nothing",)] * 8
 
 
+def test_same_answer_again_raises_nothing_when_it_is_asked_for_more_often_than_it_changes(etl):
+    """Nothing inserted is what a whole read of known quotes has: how old they are is another metric's matter."""
+    number = clean_runs(etl)
+    same = [etl.run(page(*coins(number - 1))) for _ in range(3)]
+    assert [found(result) for result in same] == [{}] * 3
+    assert etl.rows("select measures ? 'inserted' from runs order by id desc limit 4") == [(False,)] * 3 + [(True,)]
+
+
 def test_empty_answer_is_an_alert(etl):
     """An API that has nothing any more is not the same as one that has nothing new; the first time as well."""
     for expected in ("first", "full"):
