@@ -9,6 +9,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from attrs import evolve, frozen
@@ -16,10 +17,11 @@ from attrs import evolve, frozen
 from kasparro import errors
 from kasparro.clock import Clock
 from kasparro.etl import duplicates, identify
-from kasparro.etl.compare import Refusal
+from kasparro.etl.compare import Past
 from kasparro.etl.job import Job
+from kasparro.etl.refusals import Refusal
 from kasparro.etl.source import Duplicates
-from kasparro.fields import FieldNotes, KnownFields, Rename
+from kasparro.fields import FieldNotes, Rename
 from kasparro.model import Checkpoint, Normalised, Page
 from kasparro.store import (
     batches,
@@ -37,6 +39,7 @@ from kasparro.store.db import Connection, Database
 from kasparro.tallies import Counts
 
 logger = logging.getLogger(__name__)
+A = TypeVar("A")
 T = TypeVar("T")
 
 # An observation further ahead of the run's start than this is future-dated: clocks differ, but not by more.
@@ -115,14 +118,17 @@ class Committer:
 
         return self.retried(find, pause=job.pause)
 
-    def find_known_fields(self, job: Job, baseline: str) -> KnownFields:
-        """What is known of the fields of one input of a source; see compare.baseline_of."""
+    def past(self, job: Job) -> Past:
+        """What was read of the job's source before."""
 
-        def find() -> KnownFields:
-            with self._database.connection() as conn:
-                return drifts.find_known(conn, job.source.name, baseline)
+        def find(what: Callable[[Connection, str, A], T], which: A) -> T:
+            def ask() -> T:
+                with self._database.connection() as conn:
+                    return what(conn, job.source.name, which)
 
-        return self.retried(find, pause=job.pause)
+            return self.retried(ask, pause=job.pause)
+
+        return Past(find_known=partial(find, drifts.find_known), find_prices=partial(find, listings.find_prices))
 
     def rename_fields(self, job: Job) -> None:
         """Let the run read its source with the renames in force."""

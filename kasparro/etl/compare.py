@@ -6,12 +6,13 @@ the notes go with the page's batches.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from attrs import evolve, frozen
 
-from kasparro.etl import drift, profile, usual
+from kasparro.etl import drift, profile, proof, refusals, usual
 from kasparro.etl.drift import Difference
 from kasparro.etl.field_map import FieldMap
 from kasparro.etl.field_rules import REQUIRED_FIELDS
@@ -22,26 +23,15 @@ from kasparro.etl.profile import Profile
 from kasparro.etl.source import Kind, Source
 from kasparro.etl.usual import Usual
 from kasparro.fields import Drift, DriftAction, DriftKind, FieldNotes, KnownFields, Rename
-from kasparro.model import BACKFILL_PREFIX, LIVE, Normalised, Page, Rejection
+from kasparro.model import BACKFILL_PREFIX, LIVE, Page
 
 logger = logging.getLogger(__name__)
 
-# What a run fails of, and a record is rejected for, when a drift keeps it from being loaded.
-SCHEMA_DRIFT = "schema_drift"
 _ACTIONS = {
     Policy.WARN: DriftAction.WARNED,
     Policy.QUARANTINE: DriftAction.QUARANTINED,
     Policy.FAIL: DriftAction.FAILED,
 }
-
-
-@frozen(kw_only=True)
-class Refusal:
-    """Why a page is not loaded, the quote field that it is about, and whether its records are kept as rejections."""
-
-    message: str
-    field: str
-    keep: bool
 
 
 def baseline_of(source: Source, slice_name: str) -> str:
@@ -52,19 +42,6 @@ def baseline_of(source: Source, slice_name: str) -> str:
     if slice_name.startswith(BACKFILL_PREFIX):
         return BACKFILL_PREFIX
     return slice_name if source.kind is Kind.CSV_FILES else LIVE
-
-
-def refused(items: Sequence[Normalised], refusal: Refusal) -> list[Normalised]:
-    """The records of a page that is not loaded, as rejections; none where they are not kept."""
-    if not refusal.keep:
-        return []
-    why = Rejection(stage="compare", code=SCHEMA_DRIFT, field=refusal.field, message=refusal.message)
-    return [
-        item
-        if item.rejection is not None and item.rejection.stage == "read"
-        else evolve(item, quote=None, rejection=why)
-        for item in items
-    ]
 
 
 def share(notes: FieldNotes | None, *, begins_page: bool, ends_page: bool) -> FieldNotes | None:
@@ -81,22 +58,31 @@ def share(notes: FieldNotes | None, *, begins_page: bool, ends_page: bool) -> Fi
     return notes if notes.found or notes.resolved or notes.learned else None
 
 
+@frozen(kw_only=True)
+class Past:
+    """What a watch asks of what was read before: of the fields of an input, and for latest prices by external id."""
+
+    find_known: Callable[[str], KnownFields]
+    find_prices: Callable[[Collection[str]], Mapping[str, Decimal]]
+
+
 class Watch:
     """Looks at the pages of one slice while they are read. `normalise` and `refusal` are those of the last page."""
 
-    def __init__(self, job: Job, slice_name: str, compiler: Compiler, find_known: Callable[[str], KnownFields]) -> None:
+    def __init__(self, job: Job, slice_name: str, compiler: Compiler, past: Past) -> None:
         self.normalise = compiler(job.source)
-        self.refusal: Refusal | None = None
+        self.refusal: refusals.Refusal | None = None
         self._job = job
         self._slice = slice_name
         self._compile = compiler
-        self._find_known = find_known
+        self._past = past
         self._source = job.source
         self._known: KnownFields | None = None
         self._baseline: dict[str, Usual] = {}
         self._seen = Profile(fields={})
         self._told: set[tuple[str, DriftKind]] = set()
         self._disputed: set[str] = set()
+        self._page: Page | None = None
 
     def look(self, page: Page) -> FieldNotes | None:
         """What there is to write about the fields of a page; None for an input of which nothing was read."""
@@ -105,6 +91,7 @@ class Watch:
         known = self._known = self._known or self._begin()
         seen = profile.look(page.records, nested=self._source.kind is Kind.JSON_API)
         self._seen = profile.merge(self._seen, seen)
+        self._page = page
         self._job.note_profile(seen)
         rules = self._rules(known)
         found = drift.differences(self._baseline, seen, rules, page=self._seen.pages - 1)
@@ -118,7 +105,7 @@ class Watch:
         return notes if notes.found or notes.resolved or notes.learned else None
 
     def _begin(self) -> KnownFields:
-        known = self._find_known(baseline_of(self._source, self._slice))
+        known = self._past.find_known(baseline_of(self._source, self._slice))
         self._baseline = {path: usual.parse(kept) for path, kept in known.baseline.items()}
         self._put_in_force(known.renames)
         return known
@@ -158,11 +145,13 @@ class Watch:
     def _tell(self, found: Sequence[Difference], known: KnownFields) -> tuple[Drift, ...]:
         """The drifts that this run has not told of yet, logged; one that was open before is no news."""
         news = []
+        unproven = self._unproven(found, known)
         for each in self._by_policy(found):
             if {each.path, each.renamed_to} & self._disputed:
                 # A field that is gone from one page is, of all that was read, null more often: that is no news.
                 continue
-            drifted = self._judge(each, known)
+            proven = each.certain and unproven.isdisjoint(self._names(each.path))
+            drifted = self._judge(evolve(each, certain=proven), known)
             self._told.add((each.path, each.kind))
             self._disputed |= {path for path in (each.path, each.renamed_to) if path is not None}
             news.append(drifted)
@@ -180,6 +169,19 @@ class Watch:
             logger.log(logging.INFO if is_old else logging.WARNING, "field drifted", extra=fields)
         self._put_in_force([_rename(each) for each in news if each.action is DriftAction.MAPPED])
         return tuple(news)
+
+    def _unproven(self, found: Sequence[Difference], known: KnownFields) -> frozenset[str]:
+        """The quote fields that the last page does not give as before, were new certain renames in force."""
+        certain = [each for each in found if each.kind is DriftKind.RENAMED and each.certain]
+        renames = [Rename(path=each.path, renamed_to=str(each.renamed_to)) for each in certain]
+        renames = [each for each in renames if each not in known.renames and each.path not in self._disputed]
+        names = {name for each in renames for name in self._names(each.path)}
+        if not names or self._page is None:
+            return frozenset()
+        read, constants = self._compile(self._source.renamed(renames)), self._page.constants
+        items = [read(record, constants) for record in profile.sample(self._page.records)]
+        ids = {item.external_id for item in items if item.external_id is not None}
+        return proof.unproven(items, names, self._past.find_prices(ids) if "price_usd" in names else {})
 
     def _by_policy(self, found: Sequence[Difference]) -> Iterator[Difference]:
         """The differences that somebody wants to know of; a rename that nobody does is two other things."""
@@ -211,8 +213,8 @@ class Watch:
             missing = self._source.drift.of(DriftKind.MISSING, required=self._is_required(each.path))
             policy = max(policy, missing, key=lambda one: one.severity)
         if names and policy in (Policy.QUARANTINE, Policy.FAIL) and not self._job.accept_rejections:
-            action = _ACTIONS[policy]
-            self.refusal = self.refusal or _refusal(each, policy, self._slice, names[0])
+            action, keep = _ACTIONS[policy], policy is Policy.QUARANTINE
+            self.refusal = self.refusal or refusals.of_drift(each, self._slice, names[0], keep=keep)
         return Drift(
             path=each.path,
             kind=each.kind,
@@ -265,20 +267,3 @@ def _details(each: Difference, names: list[str], source: Source, slice_name: str
         "margin": each.margin,
         "baselines": [baseline_of(source, slice_name)],
     }
-
-
-def _refusal(each: Difference, policy: Policy, slice_name: str, name: str) -> Refusal:
-    where = f"{slice_name}: " if slice_name else ""
-    what = {
-        DriftKind.MISSING: "is gone",
-        DriftKind.RENAMED: f"is gone; it may be {each.renamed_to!r} now (confidence {each.confidence:.2f})",
-        DriftKind.TYPE_CHANGED: "has another type than before",
-        DriftKind.NULL_JUMP: "is null far more often than before",
-        DriftKind.ADDED: "was not there before",
-    }[each.kind]
-    return Refusal(
-        message=f"{where}the field {each.path!r}, read as {name}, {what}. Look at kasparro drift list: accept what is "
-        "right, or mend the field map",
-        field=name,
-        keep=policy is Policy.QUARANTINE,
-    )

@@ -12,6 +12,8 @@ from rapidfuzz.distance import JaroWinkler
 
 # Both names say the same, word by word; or one of them says US dollars where the other says nothing.
 SAME, SAME_IN_DOLLARS = 1.0, 0.95
+# At most, where the old name says US dollars and the new one does not: the currency may be what changed.
+_DOLLARS_LOST = 0.7
 # Two names whose words contradict each other; and at most, where one says more than the other.
 _CONTRADICTION, _MORE = 0.1, 0.5
 # At most, for names that look alike without saying the same: alpha_score is much like beta_score.
@@ -59,13 +61,13 @@ _MEANINGS = _CURRENCIES | {
 
 
 def likeness(one: str, other: str) -> float:
-    """From 0 to 1, how much two paths say the same; SAME only when they do."""
+    """From 0 to 1, how much the path `other`, which came after `one`, says the same; SAME only when it does."""
     mine, theirs = _meaning(one), _meaning(other)
     if mine == theirs or _squashed(one) == _squashed(other) != "":
         return SAME
     more, less = set(mine) - set(theirs), set(theirs) - set(mine)
     if more | less == {"usd"}:
-        return SAME_IN_DOLLARS
+        return _DOLLARS_LOST if more else SAME_IN_DOLLARS
     alike = max(
         fuzz.token_sort_ratio(" ".join(mine), " ".join(theirs)) / 100,
         JaroWinkler.normalized_similarity("".join(mine), "".join(theirs)),

@@ -14,7 +14,7 @@ from attrs import asdict, evolve, frozen
 
 from kasparro import errors, log
 from kasparro.clock import Clock
-from kasparro.etl import ahead, ask, checkpoint, compare, duplicates, fetch, normalise, tenure
+from kasparro.etl import ahead, ask, checkpoint, compare, duplicates, fetch, normalise, refusals, tenure
 from kasparro.etl.commit import Batch, Committer
 from kasparro.etl.faults import Faults, NoFaults
 from kasparro.etl.job import Job, Progress
@@ -172,7 +172,7 @@ class Pipeline:
             return _ending(job, RunStatus.FAILED, bug)
         if not job.slice_errors:
             return _ending(job, RunStatus.SUCCEEDED)
-        worst = [ex for ex in job.slice_errors if ex.code in (TOO_MANY_REJECTIONS, compare.SCHEMA_DRIFT)]
+        worst = [ex for ex in job.slice_errors if ex.code in (TOO_MANY_REJECTIONS, refusals.SCHEMA_DRIFT)]
         first, more = (worst or job.slice_errors)[0], len(job.slice_errors) - 1
         error = errors.SliceError(first.message + (f" (and {more} more)" if more else ""), code=first.code)
         failed = worst or len(job.slice_errors) == job.slices
@@ -199,7 +199,7 @@ class Pipeline:
     def _ingest_slice(self, job: Job, reader: Reader, compiler: normalise.Compiler, slice_name: str) -> None:
         start = self.committer.find_checkpoint(job, slice_name)
         newest, in_order = checkpoint.pending(start), job.source.order is Order.SORTED
-        watch = compare.Watch(job, slice_name, compiler, lambda name: self.committer.find_known_fields(job, name))
+        watch = compare.Watch(job, slice_name, compiler, self.committer.past(job))
         batches_to_come = self._prepare(job, reader, watch, start)
         for batch in ahead.ahead(batches_to_come, check=job.check, name=f"read-{job.source.name}"):
             if batch.refusal is not None:
@@ -212,11 +212,11 @@ class Pipeline:
             if batch.items or batch.notes or (reached is not None and not checkpoint.same_place(reached, start)):
                 self.committer.load(job, batch, reached)
 
-    def _refuse(self, job: Job, batch: Batch, refusal: compare.Refusal) -> None:
+    def _refuse(self, job: Job, batch: Batch, refusal: refusals.Refusal) -> None:
         """Load nothing of a page that drifted too far: keep all its records, then end its slice where it is."""
-        self.committer.quarantine(job, evolve(batch, items=compare.refused(batch.items, refusal)))
+        self.committer.quarantine(job, evolve(batch, items=refusals.refused(batch.items, refusal)))
         if batch.ends_page or not refusal.keep:
-            raise errors.SliceError(refusal.message, code=compare.SCHEMA_DRIFT)
+            raise errors.SliceError(refusal.message, code=refusals.SCHEMA_DRIFT)
 
     def _judge(self, job: Job, batch: Batch) -> None:
         """Load no batch that is mostly rejected: keep its rejections, end its slice where it is."""

@@ -101,7 +101,7 @@ def look(records: Sequence[Record], *, nested: bool) -> Profile:
     """The profile of at most SAMPLE_RECORDS of these; with `nested`, objects are looked into."""
     columns: dict[str, list[Any]] = {}
     looked_at = 0
-    for record in _sample(records):
+    for record in sample(records):
         if record.defect is None:
             looked_at += 1
             _collect(record.fields, columns, nested=nested)
@@ -127,7 +127,8 @@ def merge(one: Profile, other: Profile) -> Profile:
     return Profile(records=one.records + other.records, pages=one.pages + other.pages, fields=merged)
 
 
-def _sample(records: Sequence[Record]) -> Sequence[Record]:
+def sample(records: Sequence[Record]) -> Sequence[Record]:
+    """At most SAMPLE_RECORDS of these, evenly taken."""
     if len(records) <= SAMPLE_RECORDS:
         return records
     step = len(records) / SAMPLE_RECORDS

@@ -1,7 +1,8 @@
 """Listings: what each source calls a thing, and which asset it belongs to."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from kasparro.model import Listing, Match, MatchListing
 from kasparro.store.db import Connection
@@ -47,6 +48,22 @@ def insert_staged(conn: Connection, *, source: str) -> None:
         """,
         {"source": source},
     )
+
+
+def find_prices(conn: Connection, source: str, external_ids: Collection[str]) -> dict[str, Decimal]:
+    """The latest price of each of these listings, by external id; those that have one."""
+    rows = conn.execute(
+        """
+        select l.external_id, q.price_usd
+        from listings l
+        join latest_quotes n on n.listing_id = l.id
+        join quotes q on q.listing_id = n.listing_id and q.observed_at = n.observed_at
+        where l.source = %(source)s
+        and l.external_id = any(%(external_ids)s)
+        """,
+        {"source": source, "external_ids": list(external_ids)},
+    )
+    return dict(rows.fetchall())
 
 
 def rename_settled(conn: Connection, *, source: str, ceiling: datetime) -> None:

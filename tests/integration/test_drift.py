@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -249,6 +250,26 @@ def test_field_that_is_spelled_with_a_dot_is_read_when_it_was_renamed(etl, befor
     etl.replayable = False
 
 
+@pytest.mark.parametrize("factor", ["0.93", "7", "10"])
+def test_price_whose_values_are_others_is_not_mapped_whatever_its_name_says(etl, factor):
+    """Another currency or unit under a name that says the same would be a wrong quote: a person is asked."""
+    etl.run(page(*priced({"price": "{}"})))
+    dearer = priced({"price_usd": "{}"}, at=NOON + HOUR, factor=lambda _: Decimal(factor))
+    second = etl.run(page(*dearer))
+    assert (second.status, second.error_code, second.counts.inserted) == (RunStatus.FAILED, "schema_drift", 0)
+    assert seen(etl) == [("renamed", "price", "price_usd", "quarantined", "open")]
+
+
+def test_price_that_moved_with_the_market_is_mapped(etl):
+    """Some coins moved far, most did not."""
+    etl.run(page(*priced({"price": "{}"})))
+    factors = (Decimal("1.5"), Decimal("1.04"))
+    moved = priced({"Price": "{}"}, at=NOON + HOUR, factor=lambda number: factors[number % 4 > 0])
+    assert etl.run(page(*moved)).counts.inserted == 40
+    assert seen(etl) == [("renamed", "price", "Price", "mapped", "open")]
+    etl.replayable = False
+
+
 @pytest.mark.parametrize("price", [None, ""])
 def test_batch_without_any_price_is_quarantined_although_a_coin_may_lack_one(etl, price):
     """What is expected of some records is not of all."""
@@ -351,10 +372,16 @@ def records(count: int, **more: Any) -> list[Any]:
     return [record(f"coin{number}", price=str(number + 1), **{**usual, **more}) for number in range(count)]
 
 
-def priced(fields: dict[str, Any], *, at: datetime = NOON) -> list[Any]:
-    """Forty records whose prices lie where `fields` has a pair of braces."""
+def priced(
+    fields: dict[str, Any], *, at: datetime = NOON, factor: Callable[[int], Decimal] = lambda _: Decimal(1)
+) -> list[Any]:
+    """Forty records whose prices, times a factor, lie where `fields` has a pair of braces."""
     text = json.dumps({"price": None} | fields)
-    return [record(f"coin{number}", at=at, **json.loads(text.replace("{}", str(number + 1)))) for number in range(40)]
+    prices = [(number + Decimal("1.37")) * factor(number) for number in range(40)]
+    return [
+        record(f"coin{number}", at=at, **json.loads(text.replace("{}", str(price))))
+        for number, price in enumerate(prices)
+    ]
 
 
 def with_policies(given: Any, **policies: Policy) -> Any:

@@ -79,6 +79,9 @@ CASES = [
     *_decoys("name", "name", ("image", "url"), ("platform_name", "name"), ("base_currency", "symbol")),
     *_decoys("symbol", "symbol", ("base_symbol", "symbol"), ("image", "url"), ("quote_currency", "symbol")),
     *_decoys("id", "id", ("platform_id", "id"), ("image", "url"), ("rank", "rank")),
+    # The currency is said no more: it may be another one, whatever the values look like.
+    *_decoys("price", "price_usd", ("price", "euros"), ("Price", "sevenfold"), ("last_price", "tenfold")),
+    *_decoys("price", "quotes.USD.price", ("quotes.price", "euros"), ("price", "sevenfold"), ("quote.price", "price")),
     # The name is right, the values are another field's: swapped columns, other units, another type.
     *_decoys("price", "current_price", ("price", "cap"), ("price_usd", "volume"), ("currentPrice", "percent")),
     *_decoys("price", "price", ("price_usd", "cents"), ("priceUsd", "rank"), ("last_price", "symbol")),
