@@ -55,7 +55,7 @@ def _judge(conn: Connection, job: Job, counts: Counts) -> list[Anomaly]:
     reading = _reading(job, facts, counts)
     details: dict[str, str] = {}
     measured = _measure(job, facts, counts)
-    if reading in (Reading.FULL, Reading.FIRST):
+    if source.reads_all and reading in (Reading.FULL, Reading.FIRST):
         vanished = rosters.replace(conn, source.name, job.seen.external_ids, run_id=run_id)
         if vanished is not None:
             measured["vanished_listings"] = len(vanished)

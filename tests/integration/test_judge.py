@@ -173,6 +173,8 @@ def test_files_are_judged_by_what_they_have_more(etl, archive):
         "tail", "nothing"
     ] * 8  # fmt: skip
     assert all(found(result) == {} for result in results)
+    # Whoever reads only what is new cannot tell what vanished.
+    assert etl.rows("select source from rosters") == []
     for day, lines, verdicts in ((9, 200, {}), (10, 20, {"records": "alert"})):
         append(path, day, lines)
         assert found(etl.run(of=files)) == verdicts
