@@ -6,6 +6,7 @@ from etl_fixtures import source
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kasparro import errors
 from kasparro.etl.source import FieldMap, Files, Kind
 from kasparro.model import RunStatus
 from kasparro.tallies import Counts
@@ -99,6 +100,36 @@ def test_tables_are_those_of_the_whole_file_when_it_grew_in_any_steps(etl, grow,
     cuts = sorted(data.draw(st.lists(st.integers(len(HEADER[last]), len(text)), max_size=3)))
     grown, whole = compare(etl, grow, [*(text[:cut] for cut in cuts), text], batch_records=data.draw(st.integers(1, 3)))
     assert grown == whole
+
+
+class CutOnce:
+    """Ends the run at one of its batches, just before it is committed or just after."""
+
+    def __init__(self, batch, moment):
+        self._wanted = (batch, "commit", moment)
+
+    def hit(self, place, *, wait, conn=None):
+        if (place.batch, place.stage, place.moment) == self._wanted:
+            raise errors.StoppedError("cut")
+        return False
+
+
+@pytest.mark.parametrize(("batch", "moment"), [(1, "after"), (2, "before"), (3, "after")])
+def test_tables_are_those_of_the_whole_file_when_runs_were_cut_off(etl, grow, batch, moment):
+    """Before or after any batch: what is behind a quote that stays open takes several."""
+    start = HEADER["price"] + line("price")
+    texts = [start + '"A,a,2026-01-03,3\nB,b,2026-01-02,3\nB,b,2026-01-02,4\nC,c,2026-01-0']
+    texts += [texts[0] + "2,7", texts[0] + '2,7\n",x,2026-01-05,2\n']
+    grow(texts[-1])
+    grow(texts[-1])
+    whole = outcome(etl)
+    etl.empty()
+    for text in texts:
+        grow(text, batch_records=1)
+        grow(text, batch_records=1, faults=CutOnce(batch, moment))
+    grow(texts[-1], batch_records=1)
+    assert outcome(etl) == whole
+    assert etl.value("select count(*) from runs where status = 'interrupted'") > 1
 
 
 def test_nothing_is_read_when_an_unfinished_file_did_not_change(etl, grow):
