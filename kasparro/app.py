@@ -61,7 +61,8 @@ def load_sources(config: Config) -> dict[str, Source]:
         except errors.ConfigError as ex:
             problems += ex.problems
     if config.faults is not None and sources:
-        problems += [f"KASPARRO_FAULTS: {line}" for line in faults.parse(config.faults, sources)[1]]
+        of_files = [name for name, source in sources.items() if source.files is not None]
+        problems += [f"KASPARRO_FAULTS: {line}" for line in faults.parse(config.faults, sources, of_files=of_files)[1]]
     if problems:
         raise errors.ConfigError(problems)
     return sources

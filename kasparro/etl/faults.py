@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from attrs import evolve, field, frozen
@@ -47,6 +47,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "truncate": ("as if the answer broke off", "fetch"),
     "bad-record": ("the page's first record is spoiled", "read"),
 }
+# Kinds that last, or ask for, so many seconds.
+_TIMED = ("slow", "http-429")
 FORM = "source:stage[:before|:after][:page=N|:batch=N]:kind[:times=N][:seconds=S]"
 # Exit status of a process that SIGKILL ended, as shells report it.
 _KILLED = 137
@@ -115,16 +117,24 @@ class Fault:
         )
 
 
-def parse(text: str, sources: Iterable[str]) -> tuple[list[Fault], list[str]]:
-    """The faults of KASPARRO_FAULTS, and one line for everything in it that cannot be, saying what could."""
+def parse(text: str, sources: Iterable[str], *, of_files: Collection[str] = ()) -> tuple[list[Fault], list[str]]:
+    """The faults of KASPARRO_FAULTS, and one line for everything in it that cannot be, saying what could.
+
+    Nothing is fetched for those of the `sources` that are `of_files`.
+    """
     faults: list[Fault] = []
     problems: list[str] = []
     for entry in filter(None, (part.strip() for part in text.split(","))):
         fault, wrong = _parse_one(entry, sorted(sources))
-        problems += [f"{entry!r}: {line}" for line in wrong]
         if fault is not None and not wrong:
-            faults.append(fault)
-    return faults, problems
+            if fault.stage == "fetch" and fault.source in of_files:
+                wrong = [f"{fault.source} is read from files: nothing is fetched (read)"]
+            elif fault in faults:
+                wrong = ["stands twice; times=2 makes it happen twice"]
+            else:
+                faults.append(fault)
+        problems += [f"{entry!r}: {line}" for line in wrong]
+    return faults, problems if faults or problems else [f"{text!r}: holds no fault; write {FORM}"]
 
 
 def _parse_one(entry: str, sources: Sequence[str]) -> tuple[Fault | None, list[str]]:
@@ -134,14 +144,19 @@ def _parse_one(entry: str, sources: Sequence[str]) -> tuple[Fault | None, list[s
     if stage not in STAGES:
         return None, [*problems, f"there is no stage {stage!r} ({', '.join(STAGES)}); write {FORM}"]
     fault = Fault(source=source, stage=stage, kind="")
+    said: set[str] = set()
     for word in words:
         fault, problem = _take(fault, word)
-        problems += [problem] if problem else []
+        name = "before or after" if word in _BOTH else word.partition("=")[0]
+        problems += [problem] if problem else [f"{name} stands twice"] if name in said else []
+        said.add(name)
     if not fault.kind and not problems:
         problems.append(f"says not what is to happen ({', '.join(KINDS)}); write {FORM}")
     only = KINDS[fault.kind][1] if fault.kind else ""
     if only and stage != only:
         problems.append(f"{fault.kind} can only happen at {only}")
+    if fault.seconds is not None and fault.kind and fault.kind not in _TIMED:
+        problems.append(f"seconds= means nothing to {fault.kind} (only to {', '.join(_TIMED)})")
     return fault, problems
 
 
@@ -164,7 +179,7 @@ def _take(fault: Fault, word: str) -> tuple[Fault, str]:
         except ValueError:
             seconds = -1.0
         return (evolve(fault, seconds=seconds), "") if 0 <= seconds <= 86400 else (fault, f"{word!r}: from 0 to 86400")
-    if not value.isdecimal() or not 1 <= int(value) <= 10**9:
+    if not (value.isascii() and value.isdecimal()) or not 1 <= int(value) <= 10**9:
         return fault, f"{word!r}: must be a whole number from 1"
     stages = {"page": PAGED, "batch": BATCHED}.get(name, frozenset(STAGES))
     if fault.stage not in stages:

@@ -116,7 +116,8 @@ class Http:
         # For messages: whatever a redirect put behind the question mark may be a secret.
         url = request.url.partition("?")[0]
         try:
-            sent = {**_ALWAYS_SENT, **request.headers, **_conditions(request.validators)}
+            conditions = _conditions(request.validators)
+            sent = {**_ALWAYS_SENT, **request.headers, **conditions}
             response, body = self._ask(address, sent, limits)
         except urllib3.exceptions.HTTPError as ex:
             raise _transport_error(url, ex) from ex
@@ -134,7 +135,7 @@ class Http:
             rate_remaining=remaining,
             rate_reset_seconds=reset_seconds,
         )
-        if response.status == 304:
+        if response.status == 304 and conditions:
             return answer
         if response.status in _REDIRECTS:
             return evolve(answer, redirect_to=_same_host(address, url, response.headers.get("Location")))
@@ -247,7 +248,7 @@ def _rate_limit(headers: Mapping[str, str], now: datetime) -> tuple[int | None, 
 def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Retry-After in seconds (RFC 9110, 10.2.3). A date is compared with the answer's own, whatever our clock says."""
     text = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"\d{1,12}(\.\d{1,6})?", text, re.ASCII):
+    if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
         seconds = float(text)
     elif (moment := _http_date(text)) is not None:
         seconds = moment.timestamp() - _said_at(headers, now)

@@ -66,6 +66,14 @@ def test_validators_are_sent_back_when_there_are_some(http, httpserver):
     assert request.headers["If-Modified-Since"] == "Fri, 02 Jan 2026 12:00:00 GMT"
 
 
+def test_answer_is_an_error_when_it_says_unchanged_and_nobody_asked_whether(http, httpserver):
+    """A 304 to a plain request is no complete read of nothing."""
+    httpserver.expect_request("/x").respond_with_data(status=304)
+    with pytest.raises(FetchError, match="answered 304") as raised:
+        get(http, httpserver.url_for("/x"))
+    assert raised.value.code == "http_304"
+
+
 @pytest.mark.parametrize("encoding", ["gzip", None])
 def test_answer_is_decoded_when_it_is_compressed_or_has_a_bom(http, httpserver, encoding):
     """Bytes are counted as they are when decompressed."""
@@ -145,6 +153,7 @@ def test_redirect_is_handed_back_when_it_stays_on_its_host(http, httpserver, loc
         ({"Retry-After": "7"}, 7.0),
         ({"Retry-After": "0"}, 0.0),
         ({"Retry-After": "99999999999"}, 7 * 86400.0),
+        ({"Retry-After": "9" * 400}, 7 * 86400.0),
         ({"Retry-After": "Fri, 02 Jan 2026 12:00:30 GMT", "Date": "Fri, 02 Jan 2026 12:00:00 GMT"}, 30.0),
         ({"Retry-After": "Fri, 02 Jan 2026 11:00:00 GMT", "Date": "Fri, 02 Jan 2026 12:00:00 GMT"}, 0.0),
         ({"Retry-After": "Fri, 02 Jan 2026 11:00:00 GMT"}, 0.0),

@@ -82,6 +82,11 @@ def test_fault_is_read_when_its_parts_come_in_any_order(text, shown):
         ("csv:claim:batch=1:exit", "claim has no batch"),
         ("csv:load:batch=0:exit", "must be a whole number from 1"),
         ("csv:load:slow:seconds=never", "from 0 to 86400"),
+        ("csv:load:exit:seconds=3", "seconds= means nothing to exit (only to slow, http-429)"),
+        ("csv:load:batch=2:batch=3:exit", "batch stands twice"),
+        ("csv:load:before:after:exit", "before or after stands twice"),
+        ("csv:load:batch=\uff12:exit", "must be a whole number from 1"),
+        (",", "holds no fault"),
     ],
 )
 def test_mistake_is_named_with_what_is_possible_when_a_fault_cannot_be(text, said):
@@ -95,6 +100,13 @@ def test_all_mistakes_are_told_at_once_when_there_are_several():
     """Each with the entry that it is about; what is right is kept."""
     found, wrong = faults.parse("csv:load:exit, x:load:exit, csv:y:exit", SOURCES)
     assert (len(found), len(wrong)) == (1, 2)
+
+
+def test_fault_is_refused_when_it_could_never_happen_or_stands_twice():
+    """A file is not fetched; and what is meant twice says times=2."""
+    found, wrong = faults.parse("csv:fetch:exit, csv:load:exit, csv:load:before:exit", SOURCES, of_files=["csv"])
+    assert len(found) == 1
+    assert ["nothing is fetched" in wrong[0], "times=2" in wrong[1]] == [True, True]
 
 
 def test_nothing_is_looked_up_when_no_fault_fits():
