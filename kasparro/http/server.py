@@ -69,6 +69,7 @@ class Server:
         self._counts = counts or HttpCounts(())
         self._map: dict[int, Any] = {}
         self._stop_at: float | None = None
+        self._stopping = threading.Lock()
         self._thread: threading.Thread | None = None
         self.port = port
 
@@ -101,8 +102,9 @@ class Server:
         """Accept nothing more, wait up to `drain_seconds` until every answer is sent, then close."""
         if self._thread is None or self._stop_at is not None:
             return
-        self._stop_at = self._clock.monotonic() + drain_seconds
-        self._listeners[0].pull_trigger()
+        with self._stopping:
+            self._stop_at = self._clock.monotonic() + drain_seconds
+            self._listeners[0].pull_trigger()
         self._thread.join(drain_seconds + 2 * _THREAD_END_SECONDS)
 
     def _run(self) -> None:
@@ -112,7 +114,10 @@ class Server:
             if self._clock.monotonic() >= next_look:
                 next_look = self._clock.monotonic() + _LOOK_SECONDS
                 self._close_stalled()
-        self._drain(self._stop_at)
+        with self._stopping:
+            # What wakes this thread up is closed below: not before it was pulled.
+            stop_at = self._stop_at
+        self._drain(stop_at)
         self._close()
 
     def _turn(self, seconds: float) -> None:
