@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 
 from kasparro import errors, reach
@@ -26,7 +26,7 @@ from kasparro.etl.source import Kind, Source
 from kasparro.http import app as http_app
 from kasparro.http import server
 from kasparro.model import SchedulerState, SourceInfo
-from kasparro.store import db
+from kasparro.store import db, schedules
 from kasparro.store import faults as fired_faults
 from kasparro.watchdog import Watchdog
 
@@ -122,6 +122,13 @@ class App:
                 [f"source {name!r} is not enabled: see kasparro sources list" for name in disabled]
             )
         return [source for name, source in self.sources.items() if name in names or (not names and source.enabled)]
+
+    def check_names(self, conn: db.Connection, names: Iterable[str]) -> None:
+        """Raise ConfigError for names of sources that are neither configured nor in the database."""
+        known = {*self.sources, *schedules.list_sources(conn)}
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise errors.ConfigError([f"there is no source {name!r} ({', '.join(sorted(known))})" for name in unknown])
 
     def open_database(self, stop: threading.Event, *, wait_seconds: float | None, migrate_first: bool) -> None:
         """Reach the database and open the pool; see reach.Reach.open."""

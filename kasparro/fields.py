@@ -1,10 +1,21 @@
-"""The values about fields that every layer speaks: how they drift, what they usually are, what was renamed."""
+"""The values about fields that every layer speaks: how they drift, what they usually are, what was renamed, and why
+a record's give no quote."""
 
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 from attrs import field, frozen
+
+# Codes of rejections: what can be said of a record by itself, and so what a source may expect ...
+RECORD_CODES = frozenset({
+    "external_id_missing", "symbol_missing", "name_missing", "observed_at_missing", "price_missing",
+    "price_not_positive", "wrong_currency", "currency_missing", "not_a_number", "not_an_integer", "not_a_time",
+    "ambiguous_time", "precision_lost", "not_text", "bad_text", "too_long", "out_of_range", "not_an_object", "too_deep",
+    "ragged_row", "undecodable", "bad_csv", "unclosed_quote", "record_too_long",
+})  # fmt: skip
+# ... and what is said of it beside others: `duplicates` and [drift] of its source decide about that.
+REJECTION_CODES = RECORD_CODES | {"ambiguous_key", "schema_drift"}
 
 
 class DriftKind(StrEnum):

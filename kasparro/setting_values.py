@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+# A hundred years; what is older than the oldest record there may be goes at once.
+MAX_DAYS = 36_500
+
 
 class SecretValueError(ValueError):
     """A wrong value that may hold a secret: it is not shown."""
@@ -21,18 +24,21 @@ def switch(text: str) -> bool:
     raise ValueError("must be on or off")
 
 
+def whole(text: str, least: int, most: int, *, what: str = "whole number") -> int:
+    """A whole number in plain digits within these bounds."""
+    if not re.fullmatch(r"[0-9]{1,19}", text) or not least <= int(text) <= most:
+        raise ValueError(f"must be a {what} from {least} to {most}")
+    return int(text)
+
+
 def port(text: str) -> int:
     """A TCP port; 0 takes a free one."""
-    if not text.isdecimal() or not 0 <= int(text) <= 65535:
-        raise ValueError("must be a port number from 0 to 65535")
-    return int(text)
+    return whole(text, 0, 65535, what="port number")
 
 
 def pages(text: str) -> int:
     """A page limit; 0 for none."""
-    if not text.isdecimal() or not 0 <= int(text) <= 1_000_000:
-        raise ValueError("must be a whole number from 0 (no limit) to 1000000")
-    return int(text)
+    return whole(text, 0, 1_000_000, what="whole number (0: no limit)")
 
 
 def seconds(text: str) -> float:
@@ -50,7 +56,7 @@ def rate(text: str) -> tuple[int | None, float]:
     """At most so many requests in so many seconds; None for no limit."""
     if text == "off":
         return None, 60.0
-    found = re.fullmatch(r"(\d{1,6})\s*/\s*(\d{1,5})\s*s", text)
+    found = re.fullmatch(r"(\d{1,6})\s*/\s*(\d{1,5})\s*s", text, re.ASCII)
     if found is None or int(found[1]) < 2 or not 1 <= int(found[2]) <= 86400:
         raise ValueError("must be off, or requests and seconds such as 30/60s, from 2 requests and 1 second")
     return int(found[1]), float(found[2])
@@ -58,9 +64,7 @@ def rate(text: str) -> tuple[int | None, float]:
 
 def days(text: str) -> int:
     """A number of days."""
-    if not text.isdecimal() or not 1 <= int(text) <= 36500:
-        raise ValueError("must be a whole number of days from 1 to 36500")
-    return int(text)
+    return whole(text, 1, MAX_DAYS, what="whole number of days")
 
 
 def schedule(text: str) -> str:

@@ -38,6 +38,7 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
 def _list(args: argparse.Namespace, app: App) -> int:
     chosen = drift_records.Filter(sources=args.source or None, kind=args.kind, status=None if args.all else "open")
     with BoundedDatabase(app.database, app.clock).reading() as conn:
+        app.check_names(conn, args.source)
         page = drift_records.page(conn, chosen, limit=args.limit)
     if args.json:
         print(f'{{"drifts": {page.rows}, "has_more": {json.dumps(page.next_id is not None)}}}')

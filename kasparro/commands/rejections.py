@@ -24,6 +24,7 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
     with App(config) as app:
         app.open_database(stop, wait_seconds=config.db_wait_seconds, migrate_first=False)
         with BoundedDatabase(app.database, app.clock).reading() as conn:
+            app.check_names(conn, args.source)
             page = rejection_records.page(conn, chosen, limit=args.limit)
     if args.json:
         print(f'{{"rejections": {page.rows}, "has_more": {json.dumps(page.next_id is not None)}}}')

@@ -5,6 +5,7 @@ import sys
 
 from attrs import asdict
 
+from kasparro import errors
 from kasparro.app import App
 from kasparro.commands import logs, output, progress, runner
 from kasparro.commands.signals import Stop
@@ -12,6 +13,7 @@ from kasparro.config import Config
 from kasparro.etl.pipeline import Task
 from kasparro.etl.replay import Replay
 from kasparro.model import REPLAY, Trigger
+from kasparro.store import rejections
 from kasparro.store.replays import Wanted
 
 
@@ -22,6 +24,7 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
         with App(config) as app:
             (source,) = app.find_sources([args.source])
             app.open_database(stop, wait_seconds=config.db_wait_seconds, migrate_first=True)
+            _check_run(app, source.name, args.run_id)
             wanted = Wanted(source=source.name, rejected=not args.raw, code=args.code, run_id=args.run_id)
             replay = Replay(app.database, app.pipeline.committer, wanted)
             task = Task(slice=REPLAY, work=replay.work)
@@ -39,3 +42,12 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
                 f"{source.name}: {replay.not_replayed:,} rejections stay: their records could not be read, or are gone"
             )
     return stop.exit_code if stop.is_set() else runner.exit_code([outcome], cron=False)
+
+
+def _check_run(app: App, source: str, run_id: int | None) -> None:
+    """Raise ConfigError where there is no such run of the source, nor one that was pruned and left rejections."""
+    if run_id is None:
+        return
+    with app.database.connection() as conn:
+        if not rejections.knows_run(conn, source, run_id):
+            raise errors.ConfigError([f"--run: there is no run {run_id} of {source} (see kasparro runs list)"])

@@ -32,6 +32,7 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
     with App(config) as app:
         app.open_database(stop, wait_seconds=config.db_wait_seconds, migrate_first=False)
         with BoundedDatabase(app.database, app.clock).reading() as conn:
+            app.check_names(conn, _named(args))
             actions[args.action](conn, args)
     return 0
 
@@ -85,6 +86,12 @@ def _compare(conn: db.Connection, args: argparse.Namespace) -> None:
     for line in _changes(found):
         output.say(line)
     _show_anomalies(found["anomalies"])
+
+
+def _named(args: argparse.Namespace) -> list[str]:
+    """The sources that are asked for: several of a list, one of a comparison."""
+    named = getattr(args, "source", None) or []
+    return [named] if isinstance(named, str) else named
 
 
 def _pair(conn: db.Connection, args: argparse.Namespace) -> tuple[int, int | None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kasparro.etl import field_rules, file_rules, values
 from kasparro.etl.source import Kind, Source
+from kasparro.fields import RECORD_CODES
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 _ADDRESS = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?")
@@ -13,23 +14,20 @@ _ADDRESS = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?")
 RESERVED_NAMES = frozenset({"records"})
 # Seconds, a year: what reads further back every time is no increment any more.
 _MAX_LOOKBACK_SECONDS = 366 * 86400
+# Requests or records: above any there are, and within Postgres' integer.
+_MAX_COUNT = 1_000_000_000
+# Seconds, a hundred years: what is older is not fresh by any measure, and is no interval of Postgres'.
+_MAX_FRESHNESS_SECONDS = 36_500 * 86400
 # Days, ten years: more than any upstream gives at once.
 _MAX_WINDOW_DAYS = 3660
-# Codes a source may expect: what can be said of a record by itself. Of ambiguous_key `duplicates` decides.
-REJECTION_CODES = frozenset({
-    "external_id_missing", "symbol_missing", "name_missing", "observed_at_missing", "price_missing",
-    "price_not_positive", "wrong_currency", "currency_missing", "not_a_number", "not_an_integer", "not_a_time",
-    "ambiguous_time", "precision_lost", "not_text", "bad_text", "too_long", "out_of_range", "not_an_object", "too_deep",
-    "ragged_row", "undecodable", "bad_csv", "unclosed_quote", "record_too_long",
-})  # fmt: skip
 
 
 def problems(source: Source) -> Iterator[str]:
     """What cattrs cannot see: rules between keys."""
     if not NAME.match(source.name) or source.name in RESERVED_NAMES:
         yield f"name: must match {NAME.pattern} and not be 'records', got {source.name!r}"
-    for code in sorted(source.expected - REJECTION_CODES):
-        yield f"expected: there is no rejection code {code!r} ({', '.join(sorted(REJECTION_CODES))})"
+    for code in sorted(source.expected - RECORD_CODES):
+        yield f"expected: there is no rejection code {code!r} ({', '.join(sorted(RECORD_CODES))})"
     if source.kind is Kind.JSON_API:
         if source.http is None:
             yield "http: a json_api source needs a table [http] with url and path"
@@ -43,8 +41,8 @@ def problems(source: Source) -> Iterator[str]:
                 yield f"{key}: only a json_api source has {key}"
     if source.max_rejected_share is not None and not 0 <= source.max_rejected_share <= 1:
         yield f"max_rejected_share: must be from 0 to 1, got {source.max_rejected_share!r}"
-    if source.min_records is not None and source.min_records < 0:
-        yield f"min_records: must be at least 0, got {source.min_records!r}"
+    if source.min_records is not None and not 0 <= source.min_records <= _MAX_COUNT:
+        yield f"min_records: must be from 0 to {_MAX_COUNT}, got {source.min_records!r}"
     yield from source.drift.problems()
     yield from field_rules.problems(source)
     if source.files is not None:
@@ -66,14 +64,14 @@ def _check_limits(source: Source) -> Iterator[str]:
     for where, limits in tables:
         if limits.bucket and not NAME.match(limits.bucket):
             yield f"{where}.bucket: must match {NAME.pattern}, got {limits.bucket!r}"
-        if limits.monthly_requests is not None and limits.monthly_requests < 1:
-            yield f"{where}.monthly_requests: must be at least 1"
+        if limits.monthly_requests is not None and not 1 <= limits.monthly_requests <= _MAX_COUNT:
+            yield f"{where}.monthly_requests: must be from 1 to {_MAX_COUNT}"
         if not 0 < limits.seconds <= 86400:
             yield f"{where}.seconds: must be above 0 and at most 86400, got {limits.seconds!r}"
         if limits.requests is None and limits.burst != 1:
             yield f"{where}.burst: means nothing without requests"
-        elif limits.requests is not None and limits.requests < 2:
-            yield f"{where}.requests: must be at least 2 (a longer window says the same of one)"
+        elif limits.requests is not None and not 2 <= limits.requests <= _MAX_COUNT:
+            yield f"{where}.requests: must be from 2 (a longer window says the same of one) to {_MAX_COUNT}"
         elif limits.requests is not None and not 1 <= limits.burst < limits.requests:
             yield f"{where}.burst: must be from 1 to requests - 1, for the rest of them come back evenly"
 
@@ -144,8 +142,8 @@ def _check_http(source: Source) -> Iterator[str]:
             yield f"auth.default_plan: must be one of {', '.join(source.auth.plans)}"
         if not re.fullmatch(r"[A-Z][A-Z0-9_]*_API_KEY", source.auth.key):
             yield f"auth.key: must name an environment variable that ends in _API_KEY, got {source.auth.key!r}"
-    if source.freshness_seconds is not None and source.freshness_seconds < 1:
-        yield "freshness_seconds: must be at least 1"
+    if source.freshness_seconds is not None and not 1 <= source.freshness_seconds <= _MAX_FRESHNESS_SECONDS:
+        yield f"freshness_seconds: must be from 1 to {_MAX_FRESHNESS_SECONDS}"
 
 
 def _addresses(source: Source) -> Iterator[tuple[str, str]]:

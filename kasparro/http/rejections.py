@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import falcon
 
-from kasparro import model
+from kasparro import fields, model
 from kasparro.http import paging, params
 from kasparro.http.resource import Resource
 from kasparro.store import rejection_records
@@ -19,7 +19,7 @@ class Rejections(Resource):
         self._parsers: dict[str, params.Parser] = {
             "limit": params.LIMIT,
             "source": params.sources(sources),
-            "code": params.text,
+            "code": params.choice(*sorted(fields.REJECTION_CODES)),
             "resolved": params.yes_or_no,
             "expected": params.yes_or_no,
             "cursor": params.text,

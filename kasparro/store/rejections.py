@@ -99,3 +99,18 @@ def describe(conn: Connection, source: str, run_id: int) -> str:
         {"source": source, "run_id": run_id},
     ).fetchall()
     return "; ".join(f"{found} x {code}: {example}" for code, found, example in rows)
+
+
+def knows_run(conn: Connection, source: str, run_id: int) -> bool:
+    """Whether there is, or was, such a run of the source: rejections outlive the runs that are pruned."""
+    (known,) = db.one(
+        conn.execute(
+            """
+            select
+                exists (select from runs where id = %(run_id)s and source = %(source)s)
+                or exists (select from rejections where run_id = %(run_id)s and source = %(source)s)
+            """,
+            {"run_id": run_id, "source": source},
+        )
+    )
+    return bool(known)

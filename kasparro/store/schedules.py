@@ -82,6 +82,11 @@ def list_due(conn: Connection, sources: Sequence[str]) -> list[str]:
     return [row[0] for row in rows]
 
 
+def list_sources(conn: Connection) -> list[str]:
+    """Every source that was ever scheduled or run, configured or not."""
+    return [row[0] for row in conn.execute("select source from schedules order by source").fetchall()]
+
+
 def lock(conn: Connection, source: str) -> ScheduleState:
     """Lock a source's schedule row until the transaction ends, making it first where it is new."""
     conn.execute(

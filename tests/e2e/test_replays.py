@@ -82,7 +82,7 @@ def test_rejections_are_listed_and_replayed(folder: Path, env: dict[str, str]) -
     ("argv", "complaint"),
     [
         (["replay", "--source", "nobody"], "there is no source 'nobody'"),
-        (["replay", "--source", "csv", "--raw", "--code", "x"], "not allowed with"),
+        (["replay", "--source", "csv", "--raw", "--code", "too_long"], "not allowed with"),
         (["replay", "--source", "csv", "--run", "0"], "must be a whole number from 1"),
         (["rejections", "list", "--limit", "0"], "must be a whole number from 1"),
     ],

@@ -77,7 +77,7 @@ def test_rejection_tells_everything(api: fixtures.Api) -> None:
         ("resolved=false&source=csv", [6, 4, 1]),
         ("expected=true", [3]),
         ("expected=false&resolved=false", [6, 5, 4, 1]),
-        ("code=nobody_says_so", []),
+        ("code=bad_csv", []),
         ("limit=2", [6, 5]),
     ],
 )
@@ -101,7 +101,7 @@ def test_payload_is_left_out_when_it_is_large_or_gone(api: fixtures.Api) -> None
 
 
 @pytest.mark.parametrize(
-    "query", ["resolved=maybe", "expected=1", "source=nobody", "cursor=x", "order=asc", "code=", "limit=0"]
+    "query", ["resolved=maybe", "expected=1", "source=nobody", "cursor=x", "order=asc", "code=", "code=nope", "limit=0"]
 )
 def test_wrong_parameter_is_a_400_that_names_it(api: fixtures.Api, query: str) -> None:
     """As everywhere."""

@@ -75,6 +75,42 @@ def test_usage_error_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]
     assert "usage: kasparro" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("argv", "most"),
+    [
+        (["prune", "--raw-days"], 36_500),
+        (["prune", "--runs"], 10**9),
+        (["rejections", "list", "--limit"], 10_000),
+        (["drift", "list", "--limit"], 10_000),
+        (["drift", "accept"], 2**63 - 1),
+        (["runs", "list", "--limit"], 10_000),
+        (["runs", "show"], 2**63 - 1),
+        (["runs", "compare", "1"], 2**63 - 1),
+        (["replay", "--source", "csv", "--run"], 2**63 - 1),
+        (["backfill", "csv", "--from", "2025-01-01", "--top"], 10**9),
+        (["sources", "try", "map.toml", "a.csv", "--limit"], 10_000),
+    ],
+)
+def test_number_beyond_its_bounds_exits_2(argv: list[str], most: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """None reaches Postgres, and the error says which there may be; digits of other scripts are none."""
+    for wrong in (str(most + 1), "9" * 5000, "0", "\uff15"):
+        with pytest.raises(SystemExit) as ended:
+            __main__.main([*argv, wrong])
+        err = capsys.readouterr().err
+        assert (ended.value.code, f" from 1 to {most}, got '{wrong[:40]}" in err) == (2, True), err
+    assert arguments.COMMANDS[argv[0]]
+
+
+def test_unknown_rejection_code_exits_2_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of both commands that take one."""
+    for argv in (["rejections", "list"], ["replay", "--source", "csv"]):
+        with pytest.raises(SystemExit) as ended:
+            __main__.main([*argv, "--code", "nosuch"])
+        err = capsys.readouterr().err
+        assert ended.value.code == 2
+        assert all(code in err for code in ("'nosuch'", "price_missing", "ambiguous_key", "schema_drift"))
+
+
 def test_no_command_prints_the_help_and_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
     """On stderr: nobody asked for it."""
     assert __main__.main([]) == 2

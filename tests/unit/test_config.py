@@ -232,7 +232,7 @@ def test_plan_is_refused_without_being_shown() -> None:
 def test_page_limit_names_its_bounds() -> None:
     """And what the lower one means."""
     (line,) = problems({"KASPARRO_SOURCE_COINGECKO_MAX_PAGES": "1000001"})
-    assert "from 0 (no limit) to 1000000, got '1000001'" in line
+    assert "whole number (0: no limit) from 0 to 1000000, got '1000001'" in line
 
 
 def test_setting_of_a_source_without_a_name_is_unknown() -> None:
