@@ -65,6 +65,15 @@ class Reading(StrEnum):
     NOTHING = "nothing"
 
 
+# What a run may be judged by, as the log, its record and the verdicts name it; and how grave a verdict may be.
+JUDGED_METRICS = (
+    "records", "inserted", "rejected_share", "duration_seconds", "new_listings", "vanished_listings", "price_move_pct",
+    "pages", "data_age_seconds", "null_share_market_cap_usd", "null_share_volume_24h_usd", "null_share_change_24h_pct",
+    "null_share_rank", "null_share_circulating_supply",
+)  # fmt: skip
+SEVERITIES = ("warn", "alert")
+
+
 @frozen(kw_only=True)
 class Anomaly:
     """A verdict on a run. `score` is how far `value` is from `expected`, where the run's history is the judge.

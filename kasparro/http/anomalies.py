@@ -10,13 +10,6 @@ from kasparro.http.resource import Resource
 from kasparro.store import anomalies
 from kasparro.store.bounded import BoundedDatabase
 
-# What a run may be judged by, as the log, its record and the verdicts name it.
-METRICS = (
-    "records", "inserted", "rejected_share", "duration_seconds", "new_listings", "vanished_listings", "price_move_pct",
-    "pages", "data_age_seconds", "null_share_market_cap_usd", "null_share_volume_24h_usd", "null_share_change_24h_pct",
-    "null_share_rank", "null_share_circulating_supply",
-)  # fmt: skip
-
 
 class Anomalies(Resource):
     """Verdicts, the newest first."""
@@ -26,8 +19,8 @@ class Anomalies(Resource):
         self._parsers: dict[str, params.Parser] = {
             "limit": params.LIMIT,
             "source": params.sources(sources),
-            "metric": params.choice(*METRICS),
-            "severity": params.choice("warn", "alert"),
+            "metric": params.choice(*model.JUDGED_METRICS),
+            "severity": params.choice(*model.SEVERITIES),
             "cursor": params.text,
         }
 

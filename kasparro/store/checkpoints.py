@@ -9,6 +9,9 @@ from kasparro.model import BACKFILL_PREFIX, Checkpoint
 from kasparro.store import timestamps
 from kasparro.store.db import Connection
 
+# Of what its source has now, not of its past: as the index checkpoints_of_now says it. Needs a row `k` of checkpoints.
+OF_NOW = sql.SQL("not starts_with(k.slice, {})").format(sql.Literal(BACKFILL_PREFIX))
+
 
 def find(conn: Connection, source: str, slice_name: str) -> Checkpoint:
     """The checkpoint of a slice; an empty one where it was never read."""
@@ -77,20 +80,18 @@ def summary(conn: Connection, source: str, slice_name: str) -> dict[str, object]
     """
     query = sql.SQL(
         """
-        select slice, position - 'columns', {watermark}, count(*) over ()
-        from checkpoints
-        where source = %(source)s
+        select k.slice, k.position - 'columns', {watermark}, count(*) over ()
+        from checkpoints k
+        where k.source = %(source)s
         and {which}
-        order by updated_at desc, slice
+        order by k.updated_at desc, k.slice
         limit 20
         """
     ).format(
-        watermark=timestamps.rfc3339("watermark"),
-        which=sql.SQL(
-            "slice = %(slice)s" if slice_name.startswith(BACKFILL_PREFIX) else "not starts_with(slice, %(prefix)s)"
-        ),
+        watermark=timestamps.rfc3339("k.watermark"),
+        which=sql.SQL("k.slice = %(slice)s") if slice_name.startswith(BACKFILL_PREFIX) else OF_NOW,
     )
-    rows = conn.execute(query, {"source": source, "slice": slice_name, "prefix": BACKFILL_PREFIX}).fetchall()
+    rows = conn.execute(query, {"source": source, "slice": slice_name}).fetchall()
     slices = {
         slice_name: {"position": position, "watermark": watermark}
         for slice_name, position, watermark, _ in sorted(rows)

@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from kasparro import errors
 from kasparro.fields import Drift, DriftAction, DriftKind, FieldNotes, KnownFields, OpenDrift, Rename
+from kasparro.store import totals
 from kasparro.store.db import Connection
 
 # Inputs that a drift remembers to have been seen in: when it is accepted, theirs are the baselines that change.
@@ -59,8 +60,10 @@ def list_renames(conn: Connection, source: str) -> list[Rename]:
 
 def write(conn: Connection, source: str, run_id: int, notes: FieldNotes) -> None:
     """Write what a run found out about fields. Written twice it is written once. Call it behind the fence."""
-    for drift in sorted(notes.found, key=lambda each: (each.path, each.kind)):
-        _upsert(conn, source, run_id, notes.slice, drift)
+    found = sorted(notes.found, key=lambda each: (each.path, each.kind))
+    written = [_upsert(conn, source, run_id, notes.slice, drift) for drift in found]
+    _note_seen(conn, run_id, [row[0] for row in written if row])
+    totals.count_drifts(conn, source, [drift.kind for drift, row in zip(found, written, strict=True) if row and row[1]])
     if notes.resolved:
         conn.execute(
             """
@@ -83,7 +86,19 @@ def write(conn: Connection, source: str, run_id: int, notes: FieldNotes) -> None
         )
 
 
-def _upsert(conn: Connection, source: str, run_id: int, slice_name: str, drift: Drift) -> None:
+def _note_seen(conn: Connection, run_id: int, drift_ids: list[int]) -> None:
+    conn.execute(
+        """
+        insert into drifts_seen (run_id, drift_id)
+        select %(run_id)s, unnest(%(drift_ids)s::bigint[])
+        on conflict do nothing
+        """,
+        {"run_id": run_id, "drift_ids": drift_ids},
+    )
+
+
+def _upsert(conn: Connection, source: str, run_id: int, slice_name: str, drift: Drift) -> tuple[int, bool] | None:
+    """The id of the drift and whether it is new; None where a person decided about it while the run was under way."""
     values = {
         "source": source,
         "slice": slice_name,
@@ -99,11 +114,13 @@ def _upsert(conn: Connection, source: str, run_id: int, slice_name: str, drift: 
     row = conn.execute(
         """
         insert into drifts as d (
-            source, slice, path, kind, renamed_to, confidence, action, details, first_run_id, last_run_id
+            source, slice, path, kind, renamed_to, confidence, action, details, first_run_id, last_run_id,
+            first_seen_at, last_seen_at
         )
         select
             %(source)s, %(slice)s, %(path)s, %(kind)s, %(renamed_to)s, %(confidence)s, %(action)s, %(details)s,
-            %(run_id)s, %(run_id)s
+            %(run_id)s, %(run_id)s, t.seen_at, t.seen_at
+        from (select clock_timestamp() as seen_at) t
         where not exists (
             select
             from drifts r
@@ -136,13 +153,13 @@ def _upsert(conn: Connection, source: str, run_id: int, slice_name: str, drift: 
             ),
             last_run_id = excluded.last_run_id,
             last_seen_at = clock_timestamp()
-        returning id
+        -- One that is seen again has been seen later, too.
+        returning id, first_seen_at = last_seen_at
         """,
         values,
     ).fetchone()
     if row is None:
-        # A person decided about this while the run was under way.
-        return
+        return None
     if drift.action is DriftAction.MAPPED:
         _put_in_force(conn, row[0])
     if drift.kind in (DriftKind.RENAMED, DriftKind.MISSING):
@@ -160,6 +177,7 @@ def _upsert(conn: Connection, source: str, run_id: int, slice_name: str, drift: 
             """,
             values,
         )
+    return row[0], row[1]
 
 
 @frozen(kw_only=True)

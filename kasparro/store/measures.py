@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from attrs import frozen
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from kasparro.model import BACKFILL_PREFIX, Reading, Run
-from kasparro.store import db
+from kasparro.model import Reading, Run
+from kasparro.store import checkpoints, db
 from kasparro.store.db import Connection
 
 # Comparable runs that are looked at: enough for a full history with many a flagged run in between.
@@ -34,37 +35,35 @@ class Facts:
 
 def get_facts(conn: Connection, run_id: int) -> Facts:
     """The facts about a run of what its source has now."""
-    row = db.one(
-        conn.execute(
-            """
-            select
-                greatest(extract(epoch from u.finished_at - u.started_at) - u.throttled_seconds, 0)::double precision,
-                extract(epoch from u.started_at - p.started_at)::double precision,
-                extract(epoch from u.finished_at - c.watermark)::double precision,
-                coalesce((u.checkpoint_before ->> 'slices')::bigint, 0) > 0,
-                u.checkpoint_before is distinct from u.checkpoint_after,
-                coalesce(p.status not in ('succeeded', 'partial'), false)
-            from runs u
-            left join lateral (
-                select r.started_at, r.status
-                from runs r
-                where r.source = u.source
-                and r.slice = u.slice
-                and -r.id > -u.id
-                order by -r.id
-                limit 1
-            ) p on true
-            cross join lateral (
-                select max(k.watermark) as watermark
-                from checkpoints k
-                where k.source = u.source
-                and not starts_with(k.slice, %(backfills)s)
-            ) c
-            where u.id = %(run_id)s
-            """,
-            {"run_id": run_id, "backfills": BACKFILL_PREFIX},
-        )
-    )
+    query = sql.SQL(
+        """
+        select
+            greatest(extract(epoch from u.finished_at - u.started_at) - u.throttled_seconds, 0)::double precision,
+            extract(epoch from u.started_at - p.started_at)::double precision,
+            extract(epoch from u.finished_at - c.watermark)::double precision,
+            coalesce((u.checkpoint_before ->> 'slices')::bigint, 0) > 0,
+            u.checkpoint_before is distinct from u.checkpoint_after,
+            coalesce(p.status not in ('succeeded', 'partial'), false)
+        from runs u
+        left join lateral (
+            select r.started_at, r.status
+            from runs r
+            where r.source = u.source
+            and r.slice = u.slice
+            and -r.id > -u.id
+            order by -r.id
+            limit 1
+        ) p on true
+        cross join lateral (
+            select max(k.watermark) as watermark
+            from checkpoints k
+            where k.source = u.source
+            and {of_now}
+        ) c
+        where u.id = %(run_id)s
+        """
+    ).format(of_now=checkpoints.OF_NOW)
+    row = db.one(conn.execute(query, {"run_id": run_id}))
     seconds, gap_seconds, age_seconds, known, moved, interrupted = row
     return Facts(
         seconds=seconds,

@@ -5,9 +5,12 @@ Counters come from tables that pruning never lowers. Sources are those that are 
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from psycopg import sql
+
 from kasparro import metrics, model
+from kasparro.fields import DriftKind
 from kasparro.metrics import Sample
-from kasparro.store import buckets, db
+from kasparro.store import buckets, checkpoints, db
 
 # Rejections of a source that are counted at most: a glance at an index, however many there are.
 _COUNTED_REJECTIONS = 10_000
@@ -34,10 +37,10 @@ def list_samples(conn: db.Connection, configured: Sequence[model.SourceInfo]) ->
     yield from _of_runs(conn, ended, sources)
     yield from _of_last_runs(conn, sources)
     yield from _of_totals(totals, sources)
-    yield from _of_watermarks(conn)
+    yield from _of_watermarks(conn, sources)
     yield from _of_rejections(conn, sources)
-    yield from _of_drifts(conn)
-    yield from _of_anomalies(conn)
+    yield from _of_drifts(conn, sources)
+    yield from _of_anomalies(conn, sources)
     yield from _of_buckets(conn, configured)
 
 
@@ -126,19 +129,22 @@ def _of_totals(totals: Mapping[str, Sequence[float]], sources: Sequence[str]) ->
             yield metric, (source,), value
 
 
-def _of_watermarks(conn: db.Connection) -> Iterator[Sample]:
-    rows = conn.execute(
+def _of_watermarks(conn: db.Connection, sources: Sequence[str]) -> Iterator[Sample]:
+    query = sql.SQL(
         """
-        select source, extract(epoch from clock_timestamp() - max(watermark))::double precision
-        from checkpoints
-        where watermark is not null
-        and not starts_with(slice, %(backfills)s)
-        group by source
-        order by source
-        """,
-        {"backfills": model.BACKFILL_PREFIX},
-    )
-    for source, seconds in rows:
+        select s.source, extract(epoch from clock_timestamp() - n.watermark)::double precision
+        from unnest(%(sources)s::text[]) as s (source)
+        cross join lateral (
+            select max(k.watermark) as watermark
+            from checkpoints k
+            where k.source = s.source
+            and {of_now}
+        ) n
+        where n.watermark is not null
+        order by s.source
+        """
+    ).format(of_now=checkpoints.OF_NOW)
+    for source, seconds in conn.execute(query, {"sources": list(sources)}):
         yield metrics.WATERMARK_LAG, (source,), seconds
 
 
@@ -166,26 +172,24 @@ def _of_rejections(conn: db.Connection, sources: Sequence[str]) -> Iterator[Samp
         yield metrics.OPEN_REJECTIONS, (source,), rejections
 
 
-def _of_drifts(conn: db.Connection) -> Iterator[Sample]:
-    rows = conn.execute(
-        """
-        select source, kind, count(*), count(*) filter (where status = 'open')
-        from drifts
-        group by source, kind
-        order by source, kind
-        """
-    )
-    for source, kind, drifts, still_open in rows:
-        yield metrics.DRIFTS, (source, kind), drifts
-        yield metrics.OPEN_DRIFTS, (source, kind), still_open
+def _of_drifts(conn: db.Connection, sources: Sequence[str]) -> Iterator[Sample]:
+    rows = conn.execute("select source, kind, drifts from drift_totals")
+    ever = {(source, kind): drifts for source, kind, drifts in rows}
+    rows = conn.execute("select source, kind, count(*) from drifts where status = 'open' group by source, kind")
+    still_open = {(source, kind): drifts for source, kind, drifts in rows}
+    for source in sources:
+        for kind in DriftKind:
+            yield metrics.DRIFTS, (source, kind), ever.get((source, kind), 0)
+            yield metrics.OPEN_DRIFTS, (source, kind), still_open.get((source, kind), 0)
 
 
-def _of_anomalies(conn: db.Connection) -> Iterator[Sample]:
-    rows = conn.execute(
-        "select source, metric, severity, anomalies from anomaly_totals order by source, metric, severity"
-    )
-    for source, metric, severity, anomalies in rows:
-        yield metrics.ANOMALIES, (source, metric, severity), anomalies
+def _of_anomalies(conn: db.Connection, sources: Sequence[str]) -> Iterator[Sample]:
+    rows = conn.execute("select source, metric, severity, anomalies from anomaly_totals")
+    ever = {(source, metric, severity): anomalies for source, metric, severity, anomalies in rows}
+    for source in sources:
+        for metric in model.JUDGED_METRICS:
+            for severity in model.SEVERITIES:
+                yield metrics.ANOMALIES, (source, metric, severity), ever.get((source, metric, severity), 0)
 
 
 def _of_buckets(conn: db.Connection, configured: Sequence[model.SourceInfo]) -> Iterator[Sample]:

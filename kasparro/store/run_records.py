@@ -8,6 +8,9 @@ from psycopg import sql
 from kasparro import errors
 from kasparro.store import anomalies, db, drift_records, timestamps
 
+# Drifts that a run shows: a source that turned into another one may have thousands, and GET /drift has all of them.
+_MOST_DRIFTS = 100
+
 # The fields of a run record in their order. Needs a row `u` of runs in scope.
 COLUMNS = sql.SQL(
     """
@@ -121,16 +124,21 @@ def get(conn: db.Connection, run_id: int) -> str:
                 {columns},
                 (
                     select coalesce(json_agg(r order by d.id), '[]')
-                    from drifts d
+                    from (
+                        select s.drift_id
+                        from drifts_seen s
+                        where s.run_id = u.id
+                        order by s.drift_id
+                        limit %(most_drifts)s
+                    ) s
+                    join drifts d on d.id = s.drift_id
                     cross join lateral (select {drift_columns}) r
-                    where d.source = u.source
-                    and u.id between d.first_run_id and d.last_run_id
                 ) as drifts
         ) r
         where u.id = %(id)s
         """
     ).format(columns=COLUMNS, drift_columns=drift_records.COLUMNS)
-    row = conn.execute(query, {"id": run_id}).fetchone()
+    row = conn.execute(query, {"id": run_id, "most_drifts": _MOST_DRIFTS}).fetchone()
     if row is None:
         raise errors.NotFoundError(f"there is no run {run_id}")
     return str(row[0])

@@ -9,7 +9,7 @@ from attrs import frozen
 from psycopg import sql
 
 from kasparro import model
-from kasparro.store import buckets, db, run_records, timestamps
+from kasparro.store import buckets, checkpoints, db, run_records, timestamps
 
 # Finished runs that durations are taken over: a day or so at usual schedules, read from an index in a millisecond.
 _DURATION_RUNS = 100
@@ -94,7 +94,7 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
                     'month_used', {month_used},
                     'month_limit', w.month_limit
                 ) as budget,
-                json_build_object('position', k.position, 'watermark', {watermark}, 'slices', k.slices) as checkpoint
+                json_build_object('position', p.position, 'watermark', {watermark}, 'slices', k.slices) as checkpoint
             from counted c
             join wanted w on w.source = c.source
             left join schedules s on s.source = c.source
@@ -115,14 +115,12 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
                     limit %(duration_runs)s
                 ) f
             ) d
+            left join checkpoints p on p.source = c.source and p.slice = ''
             cross join lateral (
-                select
-                    (array_agg(p.position) filter (where p.slice = ''))[1] as position,
-                    max(p.watermark) as watermark,
-                    count(*) as slices
-                from checkpoints p
-                where p.source = c.source
-                and not starts_with(p.slice, %(backfills)s)
+                select max(k.watermark) as watermark, count(*) as slices
+                from checkpoints k
+                where k.source = c.source
+                and {of_now}
             ) k
         )
         select
@@ -150,6 +148,7 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
         run_columns=run_records.COLUMNS,
         tokens=buckets.TOKENS,
         month_used=buckets.MONTH_USED,
+        of_now=checkpoints.OF_NOW,
     )
     totals, sources = db.one(
         conn.execute(
@@ -163,7 +162,6 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
                 "others": others,
                 "statuses": [status.value for status in model.RunStatus],
                 "duration_runs": _DURATION_RUNS,
-                "backfills": model.BACKFILL_PREFIX,
             },
         )
     )

@@ -1,7 +1,10 @@
 """Totals: what was ever counted for a source. They only grow, whatever is pruned: Prometheus counters rest on them."""
 
+from collections.abc import Sequence
+
 from attrs import asdict
 
+from kasparro.fields import DriftKind
 from kasparro.store.db import Connection
 from kasparro.tallies import Counts, Traffic
 
@@ -52,4 +55,20 @@ def count_run(conn: Connection, source: str, *, status: str, seconds: float) -> 
         set runs = t.runs + 1, seconds = t.seconds + excluded.seconds
         """,
         {"source": source, "status": status, "seconds": seconds},
+    )
+
+
+def count_drifts(conn: Connection, source: str, kinds: Sequence[DriftKind]) -> None:
+    """Count drifts that were never seen before, by their kinds."""
+    conn.execute(
+        """
+        insert into drift_totals as t (source, kind, drifts)
+        select %(source)s, k.kind, count(*)
+        from unnest(%(kinds)s::text[]) as k (kind)
+        group by k.kind
+        order by k.kind
+        on conflict (source, kind) do update
+        set drifts = t.drifts + excluded.drifts
+        """,
+        {"source": source, "kinds": [kind.value for kind in kinds]},
     )

@@ -101,6 +101,9 @@ def test_renamed_field_is_read_by_its_new_name_within_the_same_run(etl, upstream
     )  # fmt: skip
     etl.run(of=upstream.gecko)
     assert etl.rows("select count(*), max(last_run_id), count(distinct id) from drifts") == [(1, 3, 1)]
+    # Seen twice, it is one; and what it was seen by is known.
+    assert etl.rows("select * from drift_totals") == [("coingecko", "renamed", 1)]
+    assert etl.rows("select run_id, drift_id from drifts_seen order by run_id") == [(2, 1), (3, 1)]
     assert etl.rows("select path, renamed_to from field_renames") == [("current_price", "priceUsd")]
 
 

@@ -86,6 +86,7 @@ def add_drifts_and_anomalies(api: fixtures.Api) -> None:
             ('csv', 'b', 'added', 'warned', 'resolved', now(), 1, 1)
         """
     )
+    api.conn.execute("insert into drift_totals values ('csv', 'added', 2)")
     run_id = fixtures.add_run(api.conn, "csv")
     api.conn.execute(
         """
@@ -135,6 +136,8 @@ def test_source_that_never_ran_has_zeros(api: fixtures.Api) -> None:
         assert found["runs_total", source, "failed"] == 0
         assert found["upstream_requests_total", source] == 0
         assert found["open_rejections", source] == 0
+        assert found["drifts_total", source, "null_jump"] == found["open_drifts", source, "renamed"] == 0
+        assert found["anomalies_total", source, "pages", "alert"] == 0
         assert found["source_enabled", source] == (source != "retired")
     assert not {name for name, *_ in found} & {"last_success_timestamp_seconds", "source_freshness_seconds"}
     assert found["database_up",] == 1

@@ -9,9 +9,9 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kasparro import model
 from kasparro.etl import anomaly, seen
 from kasparro.etl.anomaly import MIN_HISTORY, Case, Past
-from kasparro.http import anomalies
 from kasparro.model import Anomaly, Reading
 
 # What a quiet source measures at every run.
@@ -37,7 +37,7 @@ def case(reading: Reading = Reading.FULL, **measures: float | None) -> Case:
 def test_api_can_be_asked_for_every_metric() -> None:
     """Those that history judges, and those of the hard rules."""
     judged = {*anomaly._METRICS, *map(anomaly.null_share, seen.OPTIONAL_FIELDS), "pages", "data_age_seconds"}
-    assert set(anomalies.METRICS) == judged
+    assert set(model.JUDGED_METRICS) == judged
 
 
 def past(*, flagged: bool = False, **measures: float) -> Past:
