@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import astuple, evolve
 
-from kasparro.etl import field_map, number_text, values
+from kasparro.etl import currencies, field_map, values
 from kasparro.etl.field_map import FieldMap
 from kasparro.etl.source import CURRENCY, FIELD_TYPES, Kind, Source
 
@@ -23,10 +23,6 @@ _DIRECTIVES = frozenset("YymdbBaAjHIMSfpz%")
 _DATES = ({"d", "m"}, {"d", "b"}, {"d", "B"}, {"j"})
 # No two of its numbers are equal, and none could not be another one: formats that disagree show it.
 _PROBE = datetime(2003, 4, 5, 6, 7, 8)  # noqa: DTZ001 - it is written and read again, and never a moment
-# Currencies that prices are in when they are not in dollars, as a part of a column's name.
-_FOREIGN = re.compile(
-    rf"(?<![a-z])({'|'.join(sorted(number_text.FOREIGN))})(?![a-z])|[€£¥₩₹₽₺₴₫฿₪₦₱]", re.IGNORECASE
-)  # fmt: skip
 
 
 def problems(source: Source) -> Iterator[str]:
@@ -55,12 +51,21 @@ def check_maps(table: str, fields: Mapping[str, FieldMap], *, dotted: bool) -> I
             yield f"{where}{line}"
         if spec.accept and name != CURRENCY:
             yield f"{where}.accept: only {CURRENCY} takes words that mean US dollars"
-        if name.endswith("_usd") and CURRENCY not in fields:
-            for path in filter(_FOREIGN.search, spec.paths):
-                yield (
-                    f"{where}.path: {path!r} names another currency; if it holds US dollars all the same, "
-                    f'say so with {CURRENCY} = {{ value = "USD" }}'
-                )
+        if name.endswith("_usd"):
+            yield from _check_currency(where, name, spec, fields.get(CURRENCY, FieldMap()))
+
+
+def _check_currency(where: str, name: str, spec: FieldMap, currency: FieldMap) -> Iterator[str]:
+    """A path that names another currency: a constant USD beside it is mostly a mistake, a column is checked by rows."""
+    if currency.paths and name == "price_usd":
+        return
+    accepted = {code for word in currency.accept for code in (word.casefold(), *currencies.named(word))}
+    for path in spec.paths:
+        if found := [each.upper() for each in currencies.foreign(path) if each not in accepted]:
+            yield (
+                f"{where}.path: {path!r} names another currency; if it holds US dollars all the same, "
+                f'say so with {CURRENCY} = {{ value = "USD", accept = ["{found[0]}"] }}'
+            )
 
 
 def _check_origin(name: str, spec: FieldMap) -> Iterator[str]:

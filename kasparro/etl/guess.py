@@ -28,6 +28,7 @@ from kasparro.etl import (
 from kasparro.etl.guess_columns import Column
 from kasparro.etl.guess_entry import Choice, Entry
 from kasparro.etl.guess_identity import Identity
+from kasparro.etl.guess_names import Said
 from kasparro.etl.guess_table import Table
 from kasparro.etl.source_rules import RESERVED_NAMES
 
@@ -72,7 +73,9 @@ def run(paths: Sequence[Path]) -> Guess:
     if not table.has_header and (known := _known(columns)):
         tables = [evolve(each, columns=known) for each in tables]
         columns = guess_columns.find(known, rows)
-    fields, identity, more = _fields(columns, paths)
+    said = [guess_names.file_name(path).merged(map(guess_names.note, each.notes))
+            for path, each in zip(paths, tables, strict=True)]  # fmt: skip
+    fields, identity, more = _fields(columns, said)
     decimal = _decimal(fields, columns, tables)
     entries = [guess_entry.complete(choice) for choice in fields]
     files = (*_files(paths, tables, identity), *more, *decimal)
@@ -119,16 +122,16 @@ def _known(columns: Sequence[Column]) -> tuple[str, ...]:
     return names
 
 
-def _fields(columns: list[Column], paths: Sequence[Path]) -> tuple[list[Choice], Identity, list[Entry]]:
+def _fields(columns: list[Column], names: Sequence[Said]) -> tuple[list[Choice], Identity, list[Entry]]:
     """The choices of time and numbers, the identity, and further keys of [files]."""
-    names = [guess_names.file_name(path) for path in paths]
     price = guess_fields.price(columns)
-    wide = guess_identity.wide(columns) if not price.columns or price.columns[0].score("price_usd") < 60 else None
+    weak = not price.columns or price.columns[0].score("price_usd") < 60 or price.columns[0].meaning.in_coins
+    wide = guess_identity.wide(columns) if weak and guess_identity.symbols(columns) is None else None
     column = price.columns[0] if price.columns and wide is None else None
     closing = column is not None and {"close", "closing"} & set(guess_names.words(column.name)) != set()
     time = guess_when.time([each for each in columns if each is not column], closing=closing)
     more: list[Entry] = []
-    if not time.columns and len(paths) == 1 and names[0].date_text:
+    if not time.columns and len(names) == 1 and names[0].date_text:
         time, entry = guess_when.of_file_name(names[0].date_text)
         more.append(entry)
     if wide is not None:

@@ -62,6 +62,12 @@ def quoted(columns: Sequence[Column]) -> str:
     return ", ".join(f'"{column.name}"' for column in columns[:_NAMED]) + more
 
 
+def number_keys(column: Column) -> Keys:
+    """What a field of numbers needs besides the column's path: words for absent, and the scale that its name says."""
+    scale: Keys = {"scale": column.meaning.scale} if column.meaning.scale else {}
+    return nulls(column) | scale
+
+
 def nulls(column: Column) -> Keys:
     return {"null": list(column.words)} if column.words else {}
 

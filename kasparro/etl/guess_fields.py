@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from attrs import evolve
 
-from kasparro.etl import guess_names
+from kasparro.etl import currencies, guess_names
 from kasparro.etl.field_rules import UNDECIDED
 from kasparro.etl.guess_columns import Column
-from kasparro.etl.guess_entry import Choice, Entry, nulls, quoted, text, undecided
+from kasparro.etl.guess_entry import Choice, Entry, nulls, number_keys, quoted, text, undecided
 
 _OPTIONAL = ("market_cap_usd", "volume_24h_usd", "change_24h_pct", "rank", "circulating_supply")
 # Columns of opening, high, low and closing price.
@@ -24,7 +24,7 @@ def price(columns: Sequence[Column]) -> Choice:
     ranks = {"usd": 3, "": 2}
     found = sorted(
         (each for each in columns if each.score("price_usd") and _is_amount(each)),
-        key=lambda each: (-ranks.get(each.meaning.currency, each.meaning.currency in guess_names.STABLE),
+        key=lambda each: (-ranks.get(each.meaning.currency, each.meaning.currency in currencies.STABLE),
                           -each.score("price_usd"), each.number),
     )  # fmt: skip
     if not found:
@@ -35,7 +35,7 @@ def price(columns: Sequence[Column]) -> Choice:
     if alike:
         return undecided("price_usd", f"which of the columns {quoted([best, *alike])} is the price")
     why = f"{best.name!r} is the name of a price" if not others else f"before {quoted(others)}"
-    return Choice(entry=Entry(key="price_usd", value="", why=why), columns=(best,), keys=nulls(best))
+    return Choice(entry=Entry(key="price_usd", value="", why=why), columns=(best,), keys=number_keys(best))
 
 
 def _is_amount(column: Column) -> bool:
@@ -79,7 +79,7 @@ def optional(columns: Sequence[Column], price_column: Column | None, *, daily: b
         taken.add(best)
         doubt = _doubt(name, best, columns, daily=daily)
         entry = Entry(key=name, value="", why=doubt, off=bool(doubt))
-        keys = nulls(best)
+        keys = number_keys(best)
         yield Choice(entry=entry, columns=(best,), keys=keys)
 
 
@@ -91,7 +91,7 @@ def _doubt(name: str, column: Column, columns: Sequence[Column], *, daily: bool)
     if numbers.foreign:
         return f"holds another currency: {numbers.foreign}"
     if name.endswith("_usd") and not column.meaning.currency and not numbers.dollars:
-        foreign = [each for each in columns if each.meaning.currency not in ("", "usd")]
+        foreign = [each for each in columns if each.meaning.currency in currencies.CODES - {"usd"}]
         if foreign:
             return f"in which currency it is, is not said, and {quoted(foreign[:3])} are in others"
     if name == "rank" and not numbers.whole:

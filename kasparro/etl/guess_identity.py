@@ -1,6 +1,6 @@
-"""Whose prices are these, and in which currency? Told by columns, by pairs such as BTC/USD, or by the names of files.
+"""Whose prices are these? Told by columns, by pairs such as BTC/USD, or by the names of files and lines in them.
 
-Another currency than the dollar is never taken for it, and no symbol is made up: what is not said is to be filled in.
+No symbol is made up: what is not said is to be filled in.
 """
 
 import re
@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from kasparro.etl import guess_names
+from kasparro.errors import SliceError
+from kasparro.etl import currencies, guess_currency, guess_names
 from kasparro.etl.field_rules import UNDECIDED
 from kasparro.etl.guess_columns import Column
 from kasparro.etl.guess_entry import Entry, quoted, table, text
-from kasparro.etl.guess_names import FileName
+from kasparro.etl.guess_names import Said
 
 # Pairs that a message shows.
 _SHOWN = 3
@@ -71,12 +72,12 @@ def _coins(name: str) -> list[tuple[str, str, str]]:
         whole = guess_names.pair(name)
         if whole is not None and name.upper() not in guess_names.COINS:
             return [(whole[0], "", whole[1])]
-        return [] if name.casefold() in guess_names.FIAT else [(name, "", "")]
+        return [] if name.casefold() in currencies.CODES else [(name, "", "")]
     found = re.fullmatch(r"([A-Za-z0-9]{2,10})([-_/ ])([A-Za-z]+)", name)
     if found is None:
         return []
     first, sign, last = found.groups()
-    if last.casefold() in {*guess_names.FIAT, *guess_names.STABLE, "price", "close"} and _is_symbol(first):
+    if (last.casefold() in ("price", "close") or guess_names.is_fiat(last)) and _is_symbol(first):
         return [(first, "", sign + last)]
     if first.casefold() in ("price", "close") and last.upper() in guess_names.COINS:
         return [(last, first + sign, "")]
@@ -87,29 +88,62 @@ def _is_symbol(word: str) -> bool:
     return word.upper() in guess_names.COINS or re.fullmatch(r"[A-Z][A-Z0-9]+", word) is not None
 
 
-def find(columns: Sequence[Column], files: Sequence[FileName], price: Column | None) -> Identity:
-    """Symbol, name, external_id and currency of a file with a column of prices."""
-    named = _column(columns, "symbol")
-    symbols = sorted(set(named.distinct)) if named is not None else []
-    pairs = [guess_names.pair(each) for each in symbols]
-    if named is not None and symbols and all(pairs):
-        return _paired(named, [each for each in pairs if each is not None], columns)
-    if named is not None:
-        symbol = Entry(key="symbol", value=text(named.name), why=f"such as {', '.join(symbols[:_SHOWN])}")
-        pattern = ""
+def find(columns: Sequence[Column], files: Sequence[Said], price: Column | None) -> Identity:
+    """Symbol, name, external_id and currency of a file with a column of prices; without one it is open which is."""
+    named = symbols(columns)
+    found = sorted(set(named.distinct)) if named is not None else []
+    pairs = [guess_names.pair(each) for each in found]
+    if named is not None and found and all(pairs):
+        return _paired(named, [each for each in pairs if each is not None], columns, price)
+    if price is None:
+        currency = guess_currency.of_no_price(columns)
     else:
-        symbol, pattern = _of_files(files)
-    entries = [symbol, _name(columns, named, files), *_external_id(columns, named), *_currency(columns, files, price)]
-    return Identity(entries=tuple(entries), name_pattern=pattern)
+        currency = guess_currency.of_price(price, columns, files)
+    in_names = {"currency"} if any(each.why == guess_currency.BY_NAMES for each in currency) else set[str]()
+    if named is not None:
+        symbol = Entry(key="symbol", value=text(named.name), why=f"such as {', '.join(found[:_SHOWN])}")
+    else:
+        symbol = _of_files(files)
+        in_names |= {"symbol"} if symbol.value == text("symbol") else set()
+    entries = [symbol, _name(columns, named, files), *_external_id(columns, named), *currency]
+    return Identity(entries=tuple(entries), name_pattern=_pattern(files, in_names))
 
 
-def of_wide(found: Wide, columns: Sequence[Column], files: Sequence[FileName]) -> Identity:
+def of_wide(found: Wide, columns: Sequence[Column], files: Sequence[Said]) -> Identity:
     """The same for a file with a column a coin."""
     symbol = Entry(key="symbol", value=text("symbol"), why="in the name of the price's column")
-    entries = [symbol, _name(columns, None, ()), *_said(found.currency, "the names of the columns say so")]
-    if not found.currency:
-        entries[2:] = _currency([each for each in columns if each not in found.columns], files, None)
-    return Identity(entries=tuple(entries))
+    others = [each for each in columns if each not in found.columns]
+    currency = guess_currency.of_wide(found.currency, others, files)
+    in_names = {"currency"} if any(each.why == guess_currency.BY_NAMES for each in currency) else set[str]()
+    entries = (symbol, _name(columns, None, ()), *currency)
+    return Identity(entries=entries, name_pattern=_pattern(files, in_names))
+
+
+def symbols(columns: Sequence[Column]) -> Column | None:
+    """The column of symbols, None where there is none."""
+    return _column(columns, "symbol")
+
+
+def _pattern(files: Sequence[Said], wanted: set[str]) -> str:
+    """The expression that finds symbol and currency in the name of every file. SliceError: there is no such one."""
+    if not wanted:
+        return ""
+    coins = "|".join(map(re.escape, sorted({each.symbol_text for each in files})))
+    quotes = sorted({each for file in files for each in file.currencies})
+    rest = "|".join(["[^A-Za-z0-9]", "$", *(rf"(?i:{quote})" for quote in quotes)])
+    found = rf"(?<![A-Za-z0-9])(?P<symbol>{coins})(?={rest})" if "symbol" in wanted else ""
+    if "currency" in wanted:
+        found = rf"(?P<symbol>{coins})[^A-Za-z0-9]?" if found else ""
+        found = rf"(?<![A-Za-z0-9]){found}(?P<currency>(?i:{'|'.join(quotes)}))(?![A-Za-z0-9])"
+    for file in files:
+        match = re.search(found, file.file)
+        if match is None or ("currency" in wanted and match["currency"].casefold() not in file.currencies):
+            raise SliceError(f"one map cannot read them all: which of them is in {_listed(quotes)} no pattern tells")
+    return found
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(word.upper() for word in words)
 
 
 def _column(columns: Sequence[Column], name: str) -> Column | None:
@@ -124,7 +158,7 @@ def _holds_symbols(column: Column) -> bool:
     """Whether a column that may hold symbols, names or currencies holds symbols."""
     if column.score("symbol") >= 100:
         return True
-    if all(each.casefold() in guess_names.FIAT for each in column.distinct):
+    if all(each.casefold() in currencies.CODES for each in column.distinct):
         return False
     short = sum(each.upper() in guess_names.COINS
                 or (len(each) <= _LONGEST_SYMBOL and " " not in each and each == each.upper())
@@ -132,7 +166,9 @@ def _holds_symbols(column: Column) -> bool:
     return short * 10 >= len(column.distinct) * 9
 
 
-def _paired(named: Column, pairs: Sequence[tuple[str, str]], columns: Sequence[Column]) -> Identity:
+def _paired(
+    named: Column, pairs: Sequence[tuple[str, str]], columns: Sequence[Column], price: Column | None
+) -> Identity:
     """A column of pairs: one and the same gives the symbol, and guards that no other row slips in under it."""
     if len(set(pairs)) > 1:
         shown = ", ".join(sorted(set(named.distinct))[:_SHOWN])
@@ -141,43 +177,27 @@ def _paired(named: Column, pairs: Sequence[tuple[str, str]], columns: Sequence[C
             "split the file by pair, or add a column with the symbol alone"
         )
         entries = (Entry(key="symbol", value=table(path=UNDECIDED), todo=todo), _name(columns, named, ()))
-        return Identity(entries=(*entries, *_said("", "")))
-    coin, currency = pairs[0]
-    whole = named.distinct[0]
-    dollars = currency.casefold() == "usd"
-    guard = Entry(
-        key="currency",
-        value=table(path=named.name, accept=[whole if dollars else UNDECIDED]),
-        why=f"rows of another pair than {whole} are rejected",
-        todo="" if dollars else f"the price is in {currency.upper()}: {_other(currency, f'accept = [{text(whole)}]')}",
+        return Identity(entries=(*entries, *guess_currency.of_words("", "")))
+    symbol = Entry(
+        key="symbol", value=table(value=pairs[0][0].upper()), why=f"every row is of the pair {named.distinct[0]}"
     )
-    symbol = Entry(key="symbol", value=table(value=coin.upper()), why=f"every row is of the pair {whole}")
-    return Identity(entries=(symbol, _name(columns, named, ()), guard))
+    guard = guess_currency.of_pair(named, pairs[0], price)
+    return Identity(entries=(symbol, _name(columns, named, ()), *guard))
 
 
-def _other(currency: str, key: str) -> str:
-    if currency.casefold() in guess_names.STABLE:
-        return f"{key} takes it for US dollars, if that is near enough for you"
-    return "prices are never converted, so that nothing of this file can be loaded unless it has a column of dollars"
+def _of_files(files: Sequence[Said]) -> Entry:
+    """The symbol that the names of the files say, each its own by name_pattern where there are several."""
+    symbols = {each.symbol for each in files}
+    if len(symbols) == 1 and all(symbols):
+        return Entry(key="symbol", value=table(value=symbols.pop()), why="in the name of the file, or above its header")
+    if all(each.symbol_text for each in files):
+        return Entry(key="symbol", value=text("symbol"), why="in the names of the files, by name_pattern")
+    usual = next((coin for coin, name in guess_names.COINS.items() if name and name == files[0].name), "BTC")
+    todo = f'such as {{ value = "{usual}" }}: neither a column nor the name of the file says it'
+    return Entry(key="symbol", value=table(value=UNDECIDED), todo=todo)
 
 
-def _of_files(files: Sequence[FileName]) -> tuple[Entry, str]:
-    """The symbol that the names of the files say, and the pattern that finds it where there are several."""
-    symbols = [each.symbol for each in files]
-    if not all(symbols):
-        usual = next((coin for coin, name in guess_names.COINS.items() if name and name == files[0].name), "BTC")
-        todo = f'such as {{ value = "{usual}" }}: neither a column nor the name of the file says it'
-        return Entry(key="symbol", value=table(value=UNDECIDED), todo=todo), ""
-    if len(set(symbols)) == 1:
-        return Entry(key="symbol", value=table(value=symbols[0]), why="in the name of the file"), ""
-    texts = sorted({each.symbol_text for each in files})
-    quotes = sorted({each.currency for each in files if each.currency})
-    rest = "|".join(["[^A-Za-z0-9]", "$", *(rf"(?i:{quote})" for quote in quotes)])
-    pattern = f"(?<![A-Za-z0-9])(?P<symbol>{'|'.join(map(re.escape, texts))})(?={rest})"
-    return Entry(key="symbol", value=text("symbol"), why="in the names of the files, by name_pattern"), pattern
-
-
-def _name(columns: Sequence[Column], symbol: Column | None, files: Sequence[FileName]) -> Entry:
+def _name(columns: Sequence[Column], symbol: Column | None, files: Sequence[Said]) -> Entry:
     fitting = [each for each in columns if each is not symbol]
     named = _column(fitting, "name")
     if named is not None:
@@ -195,42 +215,6 @@ def _external_id(columns: Sequence[Column], symbol: Column | None) -> list[Entry
     if found is None or len(found.distinct) > max(len(found.texts) / 2, len(symbol.distinct) if symbol else 1):
         return []
     return [Entry(key="external_id", value=text(found.name), why=f"such as {found.distinct[0]}")]
-
-
-def _currency(columns: Sequence[Column], files: Sequence[FileName], price: Column | None) -> list[Entry]:
-    """In which currency the prices are, where the name of their column does not say dollars."""
-    if price is not None:
-        if price.meaning.currency == "usd":
-            return []
-        if price.meaning.currency:
-            return _said(price.meaning.currency, f"the name of the column {price.name!r} says so")
-        if price.numbers is not None and price.numbers.foreign:
-            shown = price.numbers.foreign
-            return [Entry(key="currency", value=table(value=UNDECIDED), hopeless=True,
-                          todo=f"prices are no US dollars but {shown}: {_other('', '')}")]  # fmt: skip
-        if price.numbers is not None and price.numbers.dollars:
-            return []
-    named = _column(columns, "currency")
-    known = guess_names.FIAT | guess_names.STABLE
-    if named is not None and all(each.casefold() in known for each in named.distinct):
-        return [Entry(key="currency", value=text(named.name), why=f"such as {named.distinct[0]}")]
-    said = {each.currency for each in files}
-    if len(said) == 1 and "" not in said:
-        return _said(said.pop(), "the name of the file says so")
-    return _said("", "")
-
-
-def _said(currency: str, why: str) -> list[Entry]:
-    """The entry of a currency that is the same everywhere; '' is one that nothing says."""
-    if currency == "usd":
-        return [Entry(key="currency", value=table(value="USD"), why=why)]
-    if not currency:
-        todo = 'the currency of the prices is not said: { value = "USD" } if they are in US dollars; no other is loaded'
-    else:
-        usd = '{ value = "USD" }'
-        todo = f"prices are in {currency.upper()}, {why}: {_other(currency, usd)}"
-    hopeless = bool(currency) and currency not in guess_names.STABLE
-    return [Entry(key="currency", value=table(value=UNDECIDED), todo=todo, hopeless=hopeless)]
 
 
 def shown(found: Wide) -> str:

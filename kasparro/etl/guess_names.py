@@ -5,21 +5,31 @@ Only words that are known say anything; a name that is not known is nobody's.
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from pathlib import PurePath
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from kasparro.etl import number_text
+from kasparro.etl import currencies
 
-# Currencies of countries, and tokens that follow the dollar without being one.
-FIAT = number_text.FOREIGN | {"usd"}
-STABLE = frozenset({
-    "usdt", "usdc", "busd", "tusd", "fdusd", "dai", "ust", "usdp", "usde", "gusd", "pyusd", "usdd",
-})  # fmt: skip
 # What a pair may be priced in besides.
 _QUOTES = frozenset({"btc", "eth", "bnb", "xbt"})
+# Words of a column's name that say in what its numbers are, besides currencies; and how many of the unit one is.
+_COIN_UNITS = _QUOTES | {"sat", "sats", "satoshi", "satoshis"}
+_SCALES = {
+    "cent": "0.01", "cents": "0.01", "tsd": "1000", "tausend": "1000", "thousand": "1000", "thousands": "1000",
+    "mio": "1000000", "million": "1000000", "millions": "1000000", "millionen": "1000000", "mrd": "1000000000",
+    "milliarden": "1000000000",
+}  # fmt: skip
+# Words that only join the currency to the rest: `Preis in Euro`.
+_JOINING = frozenset({"in", "en", "em", "us", "american", "hundred"})
+# Characters of a line that a message shows.
+_SHOWN = 60
+_SYMBOL = re.compile(r"(?i:symbol|ticker|coin|asset|kürzel)\W{1,4}([A-Z0-9]{2,10})\b")
+# What a pair without a sign between its parts is priced in where the coin is none of the known ones.
+_USUAL_QUOTES = currencies.STABLE | {"usd", "eur"}
 # Symbols and names that are taken for a coin wherever they stand by themselves.
 COINS = {
     "BTC": "Bitcoin", "XBT": "Bitcoin", "ETH": "Ethereum", "USDT": "Tether", "BNB": "", "SOL": "Solana", "XRP": "",
@@ -110,9 +120,6 @@ _KNOWN = {
 }
 # A whole date, with the same sign, or none, between its parts.
 _DATE = re.compile(r"(?<![0-9])20[0-9]{2}([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12][0-9]|3[01])(?![0-9])")
-# Signs in names of columns, as words.
-_SIGNS = re.compile(r"(?i:us)\$|\b[A-Z]\$|[%$\u20ac\u00a3]")
-_WORDS = {"%": "pct", "US$": "usd", "$": "usd", "R$": "brl", "A$": "aud", "C$": "cad", "\u20ac": "eur", "\u00a3": "gbp"}
 # Words that make a price another thing than the price.
 _OTHER_PRICES = frozenset({
     "open", "high", "low", "change", "ath", "atl", "percent", "pct", "min", "max", "bid", "ask", "return", "prev",
@@ -122,10 +129,19 @@ _OTHER_PRICES = frozenset({
 
 @frozen(kw_only=True)
 class Meaning:
-    """What a column's name says: the fields that it may be, the better the higher, and the currency in it."""
+    """What a column's name says: the fields that it may be, the better the higher; the currency in it, and the scale.
+
+    Of several currencies it is the first that is not the dollar. `scale` is what numbers are to be multiplied with.
+    """
 
     scores: Mapping[str, int]
     currency: str = ""
+    scale: str = ""
+
+    @property
+    def in_coins(self) -> bool:
+        """Whether it is in a coin such as BTC; or it is of that coin."""
+        return self.currency in _COIN_UNITS
 
     def score(self, field: str) -> int:
         """How well it fits a field; 0 is not at all."""
@@ -133,26 +149,42 @@ class Meaning:
 
 
 @frozen(kw_only=True)
-class FileName:
-    """What a file's name says: a symbol, the currency of a pair, a date; each '' where nothing does.
+class Said:
+    """What a file's name, or a line above its header, says: a symbol, a date, currencies; '' where nothing does.
 
-    `symbol_text` and `date_text` are how they are written there.
+    `symbol_text` and `date_text` are how they are written in the name; `where` is what says something of currencies.
     """
 
     symbol: str = ""
     symbol_text: str = ""
-    currency: str = ""
+    currencies: frozenset[str] = frozenset()
     name: str = ""
     date_text: str = ""
+    where: str = ""
+    file: str = ""
 
+    def merged(self, notes: Iterable["Said"]) -> "Said":
+        """The same with what lines say too; no symbol where they contradict it, or each other."""
+        everything = (self, *notes)
+        symbols = {each.symbol for each in everything if each.symbol}
+        symbol = symbols.pop() if len(symbols) == 1 else ""
+        return evolve(
+            self,
+            symbol=symbol,
+            symbol_text=self.symbol_text if symbol else "",
+            currencies=frozenset().union(*(each.currencies for each in everything)),
+            where=" and ".join(each.where for each in everything if each.currencies),
+        )
 
-def _spell(sign: re.Match[str]) -> str:
-    return f" {_WORDS.get(sign[0].upper(), sign[0])} "
+    @property
+    def currency(self) -> str:
+        """The one currency, '' where there are several."""
+        return next(iter(self.currencies)) if len(self.currencies) == 1 else ""
 
 
 def words(name: str) -> list[str]:
     """A column's name as plain small words: `Marktkapitalisierung (USD)`, `marketCap`, `price_usd`, `Préço`."""
-    split = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", " ", _SIGNS.sub(_spell, name))
+    split = currencies.spelled(name.replace("%", " pct "))
     plain = unicodedata.normalize("NFKD", split.casefold().replace("\u00df", "ss"))
     return re.findall(r"[^\W_]+", "".join(sign for sign in plain if not unicodedata.combining(sign)))
 
@@ -160,12 +192,17 @@ def words(name: str) -> list[str]:
 def meaning(name: str) -> Meaning:
     """What a column's name says."""
     found = words(name)
-    currency = next((word for word in found if word in FIAT | STABLE), "")
-    full, bare = " ".join(found), " ".join(word for word in found if word not in FIAT | STABLE)
+    said = [*currencies.named(name), *(word for word in found if word in currencies.STABLE)]
+    rest = [word for word in found if word not in currencies.STABLE and currencies.code(word.upper()) not in said]
+    coins = [word for word in rest if word in _COIN_UNITS]
+    scale = next((word for word in rest if word in _SCALES), "")
+    full, bare = " ".join(found), " ".join(rest)
+    if said or coins or scale:
+        bare = " ".join(each for each in rest if each not in (*coins, scale, *_JOINING)) or bare
     scores = {}
     for field, phrases in _KNOWN.items():
         text = full if field == "currency" or full in phrases else bare
-        if field == "price_usd" and not text and not currency:
+        if field == "price_usd" and not text and not said:
             continue
         if field == "change_24h_pct":
             text = " ".join(word for word in text.split() if word not in ("pct", "percent", "percentage"))
@@ -175,59 +212,89 @@ def meaning(name: str) -> Meaning:
         scores["rank"] = 50
     if not scores and "price" in found and not _OTHER_PRICES & set(found):
         scores["price_usd"] = 30
-    return Meaning(scores=scores, currency="eur" if currency == "euro" else currency)
+    others = [each for each in (*said, *coins) if each != "usd"]
+    return Meaning(
+        scores=scores, currency=others[0] if others else "usd" if said else "", scale=_SCALES.get(scale, ""),
+    )  # fmt: skip
 
 
 def pair(text: str) -> tuple[str, str] | None:
     """The coin and the currency of a pair such as BTC/USD, btc-usd or ETHUSDT; None for what has two cuts."""
     parts = re.split(r"[-/_: ]", text.strip())
-    if len(parts) == 2 and parts[0].isalnum() and parts[1].casefold() in FIAT | STABLE | _QUOTES:
+    if len(parts) == 2 and parts[0].isalnum() and is_quote(parts[1]):
         return parts[0], parts[1]
     if len(parts) != 1 or not re.fullmatch(r"[A-Z0-9]{5,14}|[a-z0-9]{5,14}", parts[0]):
         return None
-    cuts = [(parts[0][: -len(quote)], parts[0][-len(quote) :]) for quote in ("usd", "eur", *sorted(STABLE))
-            if parts[0].casefold().endswith(quote) and len(parts[0]) - len(quote) >= 2]  # fmt: skip
+    cuts = [(parts[0][:cut], parts[0][cut:]) for cut in range(2, len(parts[0]) - 2) if is_fiat(parts[0][cut:])]
     known = [each for each in cuts if each[0].upper() in COINS]
-    return (known or cuts)[0] if len(known or cuts) == 1 else None
+    cuts = known or [each for each in cuts if each[1].casefold() in _USUAL_QUOTES]
+    return cuts[0] if len(cuts) == 1 else None
 
 
-def file_name(path: PurePath) -> FileName:
+def is_fiat(word: str) -> bool:
+    """Whether a word is the code of a currency of a country, or of a token that follows the dollar."""
+    plain = word.casefold()
+    return plain in currencies.STABLE or (plain in currencies.CODES and bool(currencies.code(word)))
+
+
+def is_quote(word: str) -> bool:
+    """Whether a price may be in that."""
+    return is_fiat(word) or word.casefold() in _QUOTES
+
+
+def file_name(path: PurePath) -> Said:
     """What a file's name says."""
     stem = re.sub(r"(\.(csv|txt|tsv|gz))+$", "", path.name, flags=re.IGNORECASE)
     stem = re.sub(r" ?\([0-9]+\)$", "", stem)
     tokens = re.findall(r"[A-Za-z0-9]+", stem)
-    pairs = {found for text in _pairs(stem, tokens) if (found := pair(text)) is not None}
-    symbol, currency = pairs.pop() if len(pairs) == 1 else ("", "")
+    pairs = _pairs(stem, tokens)
+    symbol = next(iter(pairs))[0] if len(pairs) == 1 else ""
     if not symbol:
         coins = {token for token in tokens if token in COINS}
         symbol = coins.pop() if len(coins) == 1 else ""
-        # Small letters may be a word, such as try.
-        said = {token.casefold() for token in tokens if token.isupper() or token in ("usd", "eur")} & FIAT
-        currency = said.pop() if len(said) == 1 else ""
-    titles = {title for title in COINS.values() if title.upper() not in COINS and _holds(stem, title)}
+    titles = {title for title in COINS.values() if title.upper() not in COINS and _title(title).search(stem)}
     longest = max(titles, key=len, default="")
     dates = [each[0] for each in _DATE.finditer(stem)]
-    return FileName(
+    return Said(
         symbol=symbol.upper(),
         symbol_text=symbol,
-        currency=currency.casefold(),
+        currencies=_currencies(stem, pairs),
         name=longest if all(title in longest for title in titles) else "",
         date_text=dates[0] if len(dates) == 1 else "",
+        where="the name of the file",
+        file=path.name,
     )
 
 
-def _pairs(stem: str, tokens: Sequence[str]) -> Iterator[str]:
-    """Every part of a file's name that may be a pair: of a coin that is known, or one that could be nothing else."""
-    if re.fullmatch(r"[A-Z0-9]{2,10}[-_][A-Z0-9]{3,5}", stem):
-        yield stem
-    yield from (token for token in tokens if re.fullmatch(r"[A-Z0-9]+USDT", token) or _known(pair(token)))
-    yield from (f"{one}-{other}" for one, other in pairwise(tokens) if one.upper() in COINS)
+def note(line: str) -> Said:
+    """What a line above a file's header says; a coin only as a pair, or where it is called one."""
+    pairs = _pairs("", re.findall(r"[A-Za-z0-9]+", line))
+    symbols = {coin.upper() for coin, _ in pairs} | {each[1] for each in _SYMBOL.finditer(line)}
+    symbols = {coin for each in symbols for coin, _ in [pair(each) or (each, "")]}
+    symbol = symbols.pop() if len(symbols) == 1 else ""
+    return Said(symbol=symbol, currencies=_currencies(line, pairs), where=f"the line {line.strip()[:_SHOWN]!a}")
+
+
+def _currencies(text: str, pairs: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """All currencies in a text, those of its pairs too; the name of a coin such as USD Coin is none."""
+    for title in COINS.values():
+        text = _title(title).sub(" ", text) if title else text
+    return frozenset((*currencies.named(text.replace("_", " ")), *(quote.casefold() for _, quote in pairs)))
+
+
+def _pairs(stem: str, tokens: Sequence[str]) -> set[tuple[str, str]]:
+    """Every part of a file's name that is a pair: of a coin that is known, or one that could be nothing else."""
+    texts = [stem] if re.fullmatch(r"[A-Z0-9]{2,10}[-_][A-Z0-9]{3,5}", stem) else []
+    texts += [token for token in tokens if re.fullmatch(r"[A-Z0-9]+USDT", token) or _known(pair(token))]
+    texts += [f"{one}-{other}" for one, other in pairwise(tokens) if one.upper() in COINS]
+    return {found for text in texts if (found := pair(text)) is not None}
 
 
 def _known(found: tuple[str, str] | None) -> bool:
     return found is not None and found[0].upper() in COINS
 
 
-def _holds(stem: str, title: str) -> bool:
-    plain = re.sub("[-_.]", " ", stem)
-    return re.search(rf"(?<![A-Za-z]){re.escape(title)}(?![A-Za-z])", plain, re.IGNORECASE) is not None
+@cache
+def _title(title: str) -> re.Pattern[str]:
+    parts = r"[-_. ]".join(map(re.escape, title.split()))
+    return re.compile(rf"(?<![A-Za-z]){parts}(?![A-Za-z])", re.IGNORECASE)

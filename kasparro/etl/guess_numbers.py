@@ -8,16 +8,12 @@ from typing import Any
 
 from attrs import frozen
 
-from kasparro.etl import number_text
+from kasparro.etl import currencies, number_text
 from kasparro.etl.values import BadValueError
 
 # The part of a text that is its digits, with whatever stands between them.
 _CORE = re.compile(r"[0-9][0-9.,'\u2019 \u00a0\u2007\u2009\u202f]*|[.,][0-9]+")
 _GROUPS = re.compile(r"[1-9][0-9]{0,2}(?:([.,])[0-9]{3})+")
-_DOLLARS = re.compile(r"(?<![A-Za-z])(?:US)?\$|\bUSD?\b|\$US", re.IGNORECASE)
-_FOREIGN = re.compile(
-    r"[€£¥₩₹₽₿₺₴₫฿]|(?<![A-Za-z])(?!US\$)[A-Z]{1,2}\$|\b(?:EUR|GBP|JPY|CHF|CNY|INR|BRL|AUD|CAD|KRW)\b"
-)
 
 
 @frozen(kw_only=True)
@@ -25,7 +21,8 @@ class Numbers:
     """How a column's numbers are written.
 
     `point` is the decimal sign that `proof` shows, '' where none does; `doubtful` is a number that could be two.
-    `plain`: all of them can be read without a declared sign. `dollars` and `foreign` show a currency beside a number.
+    `plain`: all of them can be read without a declared sign. `dollars` and `foreign` show the dollar, or another unit,
+    beside a number.
     """
 
     plain: bool
@@ -84,8 +81,8 @@ def find(texts: Sequence[str]) -> Numbers:
         proof=proofs.get(point, ""),
         conflict=" and ".join(proofs.values()) if len(proofs) > 1 else "",
         doubtful="" if proofs else doubtful["."] or doubtful[","],
-        dollars=_first(_DOLLARS, texts),
-        foreign=_first(_FOREIGN, texts),
+        dollars=_first(lambda text: currencies.named(text) == ("usd",), texts),
+        foreign=_first(lambda text: not _is_plain(text) and _is_foreign(text), texts),
         negative=any(text.lstrip().startswith(("-", "(", "\u2212")) for text in texts),
         percent=any("%" in text for text in texts),
         whole=all(text.strip().isdecimal() for text in texts),
@@ -114,5 +111,18 @@ def _is_plain(text: str) -> bool:
         return False
 
 
-def _first(pattern: re.Pattern[str], texts: Iterable[str]) -> str:
-    return next((text.strip() for text in texts if pattern.search(text)), "")
+def _is_foreign(text: str) -> bool:
+    """Whether a run would reject it as no dollars, whatever its decimal sign is."""
+    codes = set()
+    for point in ".,":
+        try:
+            _converter(point, "usd")(text)
+        except BadValueError as ex:
+            codes.add(ex.code)
+        else:
+            return False
+    return "wrong_currency" in codes
+
+
+def _first(fits: Callable[[str], bool], texts: Iterable[str]) -> str:
+    return next((text.strip() for text in texts if fits(text)), "")

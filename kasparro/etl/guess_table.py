@@ -46,6 +46,7 @@ class Table:
     """How a file's table is written, its columns, and rows that fit them: a cell a column.
 
     `columns` are made up where there is no header. `fitting` of `judged` rows at the beginning have as many cells.
+    `preamble` are the rows above them, `notes` the lines there, comments too.
     """
 
     sample: Sample
@@ -59,6 +60,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     preamble: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     fitting: int
     judged: int
 
@@ -71,6 +73,7 @@ class _Try:
     layout: Layout
     score: float
     preamble: tuple[str, ...]
+    notes: tuple[str, ...]
     skip_lines: int
     multiline: bool
     fitting: int
@@ -110,6 +113,7 @@ def find(sample: Sample) -> Table:
         columns=tuple(best.layout.columns),
         rows=tuple(rows),
         preamble=best.preamble,
+        notes=best.notes,
         fitting=best.fitting,
         judged=best.judged,
     )
@@ -168,6 +172,7 @@ def _try(body: bytes, form: Form, hinted: int) -> _Try | None:
             layout=layout,
             score=share * sum(clean) / len(clean) + min(len(cells), 20) / 1000,
             preamble=preamble,
+            notes=tuple(body[: offsets[number]].decode(form.encoding, "replace").splitlines()[:-1][:_PREAMBLE_ROWS]),
             skip_lines=skipped,
             multiline=any("\n" in cell for found in fitted for cell in found),
             fitting=len(fitted) + (not has_header),

@@ -10,6 +10,8 @@ import unicodedata
 from rapidfuzz import fuzz
 from rapidfuzz.distance import JaroWinkler
 
+from kasparro.etl import currencies
+
 # Both names say the same, word by word; or one of them says US dollars where the other says nothing.
 SAME, SAME_IN_DOLLARS = 1.0, 0.95
 # At most, where the old name says US dollars and the new one does not: the currency may be what changed.
@@ -44,10 +46,7 @@ _GROUPS = frozenset({
     "quote", "data", "item", "result", "attribute", "market", "metric", "info", "detail", "ticker", "stat", "field",
     "value", "payload", "meta", "metadata", "summary", "row", "record", "coin", "asset", "currency",
 })  # fmt: skip
-_CURRENCIES = frozenset({
-    "usd", "eur", "gbp", "jpy", "cny", "krw", "inr", "rub", "aud", "cad", "chf", "brl", "try", "btc", "eth", "bnb",
-    "usdt", "usdc", "dai", "sats", "sat", "fiat", "cent",
-})  # fmt: skip
+_CURRENCIES = currencies.CODES | currencies.STABLE | {"btc", "eth", "bnb", "sats", "sat", "fiat", "cent"}
 # Words that make another field of a field, beside currencies and periods.
 _MEANINGS = _CURRENCIES | {
     "price", "volume", "market", "cap", "supply", "rank", "symbol", "name", "id", "time", "created", "change",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from kasparro.etl import values
+from kasparro.etl import currencies, values
 from kasparro.etl.values import BadValueError
 
 # Powers of ten behind a number, as markets and their translations write them.
@@ -19,16 +19,9 @@ _SUFFIXES = {
 }  # fmt: skip
 # What dollars are called.
 DOLLARS = frozenset({"$", "us$", "$us", "usd"})
-# Codes and names of the currencies that prices are in when they are not in dollars.
-FOREIGN = frozenset({
-    "eur", "gbp", "jpy", "cny", "chf", "krw", "inr", "rub", "aud", "cad", "brl", "mxn", "ars", "clp", "cop",
-    "try", "zar", "sek", "nok", "dkk", "pln", "czk", "huf", "ron", "bgn", "hkd", "sgd", "twd", "thb", "idr", "myr",
-    "php", "vnd", "uah", "ils", "aed", "sar", "kwd", "bhd", "ngn", "egp", "pkr", "bdt", "lkr", "nzd", "gel", "mmk",
-    "pen", "kzt", "euro",
-})  # fmt: skip
 # Apostrophes and the spaces that may stand between thousands: plain, no-break, figure, thin and narrow no-break.
 _GROUPING = "'\u2019 \u00a0\u2007\u2009\u202f"
-_OTHER_CURRENCY = re.compile(r"[a-z]{0,2}[$€£¥₩₹₽₿₺₴₫฿]|[a-z]{3}")
+_OTHER_CURRENCY = re.compile(rf"[a-z]{{0,3}}[{''.join(currencies.SIGNS)}]|[a-z]{{3}}|kr\.?|zł|kč")
 
 
 def converter(decimal: str, *, unit: str) -> Callable[[Any], Any]:

@@ -1,6 +1,7 @@
 """Maps guessed for files as exchanges, trackers and spreadsheets write them: miniatures, made up here."""
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,6 @@ from kasparro.errors import ConfigError, SliceError
 from kasparro.etl import guess, guess_names, guess_toml, source_file, trial
 
 DOLLARS = {"value": "USD"}
-UNKNOWN = {"value": "?"}
 # Name and text of a file -> what its map's [files] and [fields] hold among others, and its first quote.
 EXPORTS = {
     "a tracker's download": (
@@ -143,8 +143,8 @@ EXPORTS = {
         "yf.csv",
         "Price,Close,High,Volume\nTicker,BTC-USD,BTC-USD,BTC-USD\nDate,,,\n2024-01-01,44167.33,44175.43,18426978443\n",
         {"skip_lines": 3, "columns": ["Date", "Close", "High", "Volume"]},
-        {"price_usd": "Close", "observed_at": "Date", "symbol": UNKNOWN},
-        ("SYMBOL?", "2024-01-01 00:00", "44167.33"),
+        {"price_usd": "Close", "observed_at": "Date", "symbol": {"value": "BTC"}, "currency": DOLLARS},
+        ("BTC", "2024-01-01 00:00", "44167.33"),
     ),
     "a currency's sign in a name": (
         "cotações.csv",
@@ -199,6 +199,32 @@ def test_guess_reads_a_form_of_file(form: str, tmp_path: Path) -> None:
     assert found.quotes[0] == ("BTC", "2024-01-01 00:00", "42000")
     assert found.trial is not None
     assert found.trial.rejected == 0
+
+
+# Name and text of a file in which something speaks of another currency than the dollar -> a part of what is asked.
+OTHER_CURRENCIES = [
+    ("btc_usd_eur.csv", "date,price\n2024-01-01,5\n", "the name of the file says EUR and USD"),
+    ("btc-usd-to-eur-2025.csv", "date,price\n2024-01-01,5\n", "says EUR and USD"),
+    ("BTCUSD_converted_to_EUR.csv", "date,price\n2024-01-01,5\n", "says EUR and USD"),
+    ("btc_usd_cad_prices.csv", "date,price\n2024-01-01,5\n", "says CAD and USD"),
+    ("usd-coin.csv", "date,symbol,price\n2024-01-01,USDC,0.9\n", "is not said"),
+    ("BTC-USD.csv", "Preise in Euro\ndate,price\n2024-01-01,5\n", "the line 'Preise in Euro' says EUR and USD"),
+    ("BTC.csv", "Currency: GBP\ndate,price_usd\n2024-01-01,5\n", "US dollars, the line 'Currency: GBP'"),
+    ("BTC.csv", "# in CHF\ndate,price\n2024-01-01,$5\n", "says CHF"),
+    ("BTC-EUR.csv", "date,price_usd\n2024-01-01,5\n", "the name of the file says EUR"),
+    ("BTC-USD.csv", "date,Preis in Euro\n2024-01-01,5\n", "prices are in EUR"),
+    ("BTC-USD.csv", "date,Preis (Euro),Kurs in Euro\n2024-01-01,5,5\n", "prices are in EUR"),
+    ("BTC-USD.csv", "date,a,b\n2024-01-01,5,6\n", "with price_usd"),
+    ("a.csv", "date,pair,Close EUR\n2024-01-01,BTC/USD,5\n", "no US dollars but EUR"),
+    ("a.csv", "date,symbol,Price BTC\n2024-01-01,ETH,0.03\n", "prices are in BTC"),
+    ("a.csv", "date,symbol,price\n2024-01-01,BTC,5 kr\n", "no US dollars but 5 kr"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "said"), OTHER_CURRENCIES)
+def test_guess_asks_for_the_currency_when_another_is_named(name: str, content: str, said: str, tmp_path: Path) -> None:
+    """In a file's name, a line above the header, a column's name, a value: dollars are what nothing contradicts."""
+    assert said in look(write(tmp_path, name, content)).undecided["currency"]
 
 
 UNDECIDED = {
@@ -292,6 +318,29 @@ def test_guess_makes_one_map_for_files_that_agree(tmp_path: Path) -> None:
     assert found.undecided == {}
     assert found.quotes == [("btc", "2024-01-01 00:00", "42000")]
     assert sorted(Path(found.map["files"]["glob"]).parent.glob(Path(found.map["files"]["glob"]).name)) == sorted(paths)
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [(("BTC-USD", "ETH-USD", "BTC-EUR"), "(?P<symbol>BTC|ETH)[^A-Za-z0-9]?(?P<currency>(?i:eur|usd))"),
+     (("BTC_in_usd", "BTC_in_eur"), "(?<![A-Za-z0-9])(?P<currency>(?i:eur|usd))")],
+)  # fmt: skip
+def test_guess_finds_each_file_s_currency_in_its_name(names: Sequence[str], pattern: str, tmp_path: Path) -> None:
+    """Files in euros beside those in dollars are read, and rejected."""
+    paths = [write(tmp_path, f"{name}.csv", "date,close\n2024-01-01,5\n") for name in names]
+    found = look(*paths)
+    assert pattern in found.map["files"]["name_pattern"]
+    assert (found.fields["currency"], found.undecided) == ("currency", {})
+    assert len(found.quotes) == 1
+    source = source_file.parse(guess_toml.write(guess.run(paths)), name="a.toml", folder=tmp_path)
+    assert list(trial.run(source, paths[-1], first=1).reasons) == [("wrong_currency", "currency")]
+
+
+def test_guess_refuses_files_whose_names_do_not_tell_their_currencies_apart(tmp_path: Path) -> None:
+    """One constant would be wrong for some of them."""
+    paths = [write(tmp_path, f"{name}.csv", "date,close\n2024-01-01,5\n") for name in ("btc_euros", "eth_usd")]
+    with pytest.raises(SliceError, match="which of them is in EUR, USD no pattern tells"):
+        guess.run(paths)
 
 
 def test_guess_says_in_what_files_differ(tmp_path: Path) -> None:

@@ -133,8 +133,11 @@ def test_formats_are_refused_when_they_read_one_text_as_two_days(load):
 
 
 def test_column_of_another_currency_is_taken_when_the_map_says_that_it_is_in_dollars(load):
-    """A name is only a name; whoever writes the map knows."""
-    assert load(TOML.replace(PRICE, 'price_usd = "eur_close"\ncurrency = { value = "USD" }'))
+    """In so many words: a constant alone may be one that was filled in for another column."""
+    constant = TOML.replace(PRICE, 'price_usd = "eur_close"\ncurrency = { value = "USD" }')
+    with pytest.raises(ConfigError, match="'eur_close' names another currency"):
+        load(constant)
+    assert load(constant.replace('"USD"', '"USD", accept = ["EUR"]'))
 
 
 @pytest.mark.parametrize(
