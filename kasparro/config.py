@@ -32,7 +32,7 @@ VARIABLES: dict[str, str] = {
     "KASPARRO_CSV_GLOB": "files of the built-in source csv, e.g. /archives/**/*.csv; absent: csv is off",
     "KASPARRO_SCHEDULER": "on or off: run due sources inside `serve` (on)",
     "KASPARRO_LEASE_SECONDS": "how long a lease lasts without renewal (30)",
-    "KASPARRO_STALL_SECONDS": "after how long without a sign of life a run loses its lease (120)",
+    "KASPARRO_STALL_SECONDS": "after how long without a sign of life a run is given up as stalled (120)",
     "KASPARRO_DB_WAIT_SECONDS": "how long one-shot commands wait for Postgres (30)",
     "KASPARRO_RAW_RETENTION_DAYS": "raw records that changed no quote for so long are pruned once a day; absent: never",
     "KASPARRO_FAULTS": "failures to inject, for recovery demonstrations: see `kasparro faults`; absent: none",

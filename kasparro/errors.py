@@ -10,6 +10,8 @@ class KasparroError(Exception):
 
     code = "error"
     retryable = False
+    # The run that it ended, where it ended one without a result.
+    run_id: int | None = None
 
     def __init__(self, message: str, *, code: str | None = None, retryable: bool | None = None) -> None:
         super().__init__(message)
@@ -47,6 +49,13 @@ class LeaseLostError(KasparroError):
     """This process slept past its lease, or was fenced off; it must write nothing more."""
 
     code = "lease_lost"
+    retryable = True
+
+
+class StalledError(KasparroError):
+    """Nothing of a run moved for so long that it counts as hung; what it left is for the next one."""
+
+    code = "stalled"
     retryable = True
 
 

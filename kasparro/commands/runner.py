@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 from kasparro import errors
 from kasparro.app import App
@@ -36,19 +36,24 @@ def nobody_watches(_source: str, _slice: str, _records_read: int) -> None:
 
 @frozen(kw_only=True)
 class Outcome:
-    """How running one source ended; `result` is None when no run of it ended here."""
+    """How running one source ended; `result` is None when no run of it ended here, but `begun` one may have."""
 
     source: str
     status: str
     result: RunResult | None = None
+    begun: int | None = None
     error_code: str | None = None
     error_message: str | None = None
 
+    @property
+    def run_id(self) -> int | None:
+        """The run's number, if there was one."""
+        return self.begun if self.result is None else self.result.run_id
+
     def as_json(self) -> dict[str, Any]:
         """The outcome with the field names of run records."""
-        entry: dict[str, Any] = {"source": self.source, "status": self.status, "run_id": None}
+        entry: dict[str, Any] = {"source": self.source, "status": self.status, "run_id": self.run_id}
         if self.result is not None:
-            entry["run_id"] = self.result.run_id
             entry["duration_seconds"] = round(self.result.seconds, 3)
             entry["counts"] = asdict(self.result.counts)
             entry |= asdict(self.result.traffic)
@@ -112,10 +117,11 @@ HEADERS = ("source", "status", *NUMBERS)
 
 
 def _row(outcome: Outcome) -> list[object]:
+    run_id = None if outcome.run_id is None else str(outcome.run_id)
     if outcome.result is None:
-        return [outcome.source, outcome.status, *([None] * len(NUMBERS))]
+        return [outcome.source, outcome.status, run_id, *([None] * (len(NUMBERS) - 1))]
     counts: Mapping[str, int] = asdict(outcome.result.counts)
-    run_id, seconds = str(outcome.result.run_id), f"{outcome.result.seconds:.1f}"
+    seconds = f"{outcome.result.seconds:.1f}"
     counted = [counts[name] for name in NUMBERS[1:-1]]
     return [outcome.source, outcome.status, run_id, *counted, seconds]
 
@@ -128,7 +134,7 @@ def _run_one(run: Callable[[], RunResult | None], name: str) -> Outcome:
     except errors.StoppedError as ex:
         return _interrupted(name, ex.message)
     except errors.KasparroError as ex:
-        return _failed(name, ex.code, ex.message)
+        return evolve(_failed(name, ex.code, ex.message), begun=ex.run_id)
     if result is None:
         raise errors.KasparroError(f"{name}: only a scheduled run may turn out not to be due")
     return Outcome(

@@ -1,4 +1,4 @@
-"""Keeping a lease: it is renewed while its run shows signs of life, and given up for lost when it must be over.
+"""Keeping a lease: it is renewed while its run shows signs of life, and given up when they stop or it must be over.
 
 A database that says nothing must not keep anybody waiting: then our own clock says when the lease is over.
 """
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Renews the lease of one run. A run that does not move for `stall_seconds` loses it."""
+    """Renews the lease of one run. One that does not move for `stall_seconds` is told to end as stalled."""
 
     def __init__(self, database: Database, clock: Clock, *, lease_seconds: float, stall_seconds: float) -> None:
         self._database = database
@@ -31,7 +31,7 @@ class Heartbeat:
 
     @contextmanager
     def keep(self, job: Job) -> Iterator[None]:
-        """Renew the job's lease every third of its length inside the block; `job.lost` says that it is no longer."""
+        """Renew the job's lease every third of its length inside the block; `job.check` says when it is gone."""
         done = threading.Event()
         thread = threading.Thread(target=self._beat, args=(job, done), name=f"heartbeat-{job.source.name}", daemon=True)
         thread.start()
@@ -48,15 +48,16 @@ class Heartbeat:
         while not self._clock.wait(done, self._lease_seconds / 3):
             if job.idle_seconds > self._stall_seconds:
                 logger.error("no progress, letting the lease go", extra=fields)
-                job.lost.set()
+                wanted = f"no sign of life for {self._stall_seconds:g} s (KASPARRO_STALL_SECONDS)"
+                job.lose(errors.StalledError(f"{job.lease.key}: {wanted}"))
                 return
             asked_at = self._clock.monotonic()
             left_seconds = held_at + self._lease_seconds - asked_at
             try:
                 self._renew(job.lease, seconds=max(left_seconds, self._lease_seconds / 3))
                 held_at = asked_at
-            except errors.LeaseLostError:
-                job.lost.set()
+            except errors.LeaseLostError as ex:
+                job.lose(ex)
                 return
             except errors.ConflictError:
                 # The run's own transaction has the row: the database answers, and that renews the lease itself.
@@ -65,7 +66,7 @@ class Heartbeat:
                 logger.warning("lease not renewed", extra=fields | {"error": ex.message})
                 if self._clock.monotonic() >= held_at + self._lease_seconds:
                     logger.error("the lease is over: it could not be renewed", extra=fields)
-                    job.lost.set()
+                    job.lose(errors.LeaseLostError(f"{job.lease.key}: the lease could not be renewed: {ex.message}"))
                     return
 
     def _renew(self, lease: Lease, *, seconds: float) -> None:

@@ -49,7 +49,7 @@ class Job:
         self.run = run
         self.lease = lease
         self.source = source
-        self.lost = threading.Event()
+        self._lost: errors.KasparroError | None = None
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.slices = 0
         self.slice_errors: list[errors.KasparroError] = []
@@ -106,13 +106,17 @@ class Job:
         )
         return self._faults.hit(place, wait=self.pause, conn=conn)
 
+    def lose(self, why: errors.KasparroError) -> None:
+        """The lease is gone, or let go: `check` raises this from now on."""
+        self._lost = why
+
     def check(self) -> None:
-        """Raise StoppedError when told to stop, LeaseLostError when the lease is gone.
+        """Raise StoppedError when told to stop, and before that why the lease is gone or is let go.
 
         To the thread that reads ahead, the run's failure elsewhere is such a word too: it must ask nobody any more.
         """
-        if self.lost.is_set():
-            raise errors.LeaseLostError(f"{self.lease.key}: the lease was lost")
+        if self._lost is not None:
+            raise self._lost.with_traceback(None)
         if self._stop.is_set():
             raise errors.StoppedError("the process was asked to stop")
         if ahead.is_unwanted():

@@ -7,14 +7,13 @@ tenure.py. This file owns the order of the stages and what a run's end is called
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from attrs import asdict, evolve, frozen
+from attrs import evolve, frozen
 
 from kasparro import errors, log
 from kasparro.clock import Clock
-from kasparro.etl import ahead, ask, checkpoint, compare, duplicates, fetch, normalise, refusals, tenure
+from kasparro.etl import ahead, ask, checkpoint, compare, duplicates, endings, fetch, normalise, refusals, tenure
 from kasparro.etl.commit import Batch, Committer
 from kasparro.etl.faults import Faults, NoFaults
 from kasparro.etl.job import Job, Progress
@@ -22,9 +21,10 @@ from kasparro.etl.purse import Purse
 from kasparro.etl.readers import BATCH_RECORDS, Reader
 from kasparro.etl.readers.json_api import Get
 from kasparro.etl.source import Order, Source
-from kasparro.model import LIVE, Anomaly, Checkpoint, RunResult, RunStatus, Trigger
-from kasparro.store import runs, schedules
+from kasparro.model import LIVE, Checkpoint, RunResult, RunStatus, Trigger
+from kasparro.store import schedules
 from kasparro.store.db import Database
+from kasparro.store.run_endings import Ending
 from kasparro.tallies import Traffic
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 _JUDGED_RECORDS = 100
 # What a run failed of when a batch was not loaded for its rejections.
 TOO_MANY_REJECTIONS = "too_many_rejections"
+# Codes of slices that fail their run, whatever became of the others: there is something to mend.
+_WORST = frozenset({TOO_MANY_REJECTIONS, refusals.SCHEMA_DRIFT})
 
 OpenReader = Callable[[Source, Get], Reader]
 
@@ -123,14 +125,22 @@ class Pipeline:
         try:
             with log.bind(run_id=run.id, source=source.name), self._tenure.heartbeat(job):
                 logger.info("run started", extra={"trigger": run.trigger.value, "resumed_from": run.resumed_from})
-                ending = self._attempt(job, task)
-                result = self.committer.retried(lambda: self._tenure.end(job, ending), pause=self.committer.sleep)
-                job.at("finish", "after")
-                _log_end(result, ending)
-                _log_anomalies(result.anomalies)
-                return result
+                return self._finish(job, self._attempt(job, task))
+        except errors.KasparroError as ex:
+            ex.run_id = run.id
+            raise
         finally:
             self._running.pop(key, None)
+
+    def _finish(self, job: Job, ending: Ending) -> RunResult:
+        """Write how the run ended; of one that hangs over that, too."""
+        try:
+            result = self.committer.retried(lambda: self._tenure.end(job, ending), pause=self.committer.sleep)
+        except errors.StalledError as ex:
+            return self._finish(job, endings.ending(job, RunStatus.CRASHED, ex))
+        job.at("finish", "after")
+        endings.log(result, ending)
+        return result
 
     def list_due(self, sources: Sequence[str]) -> list[str]:
         """Which of `sources` are due or queued and not being run by anybody."""
@@ -150,7 +160,7 @@ class Pipeline:
             except errors.KasparroError as ex:
                 logger.warning("run left open", extra={"run_id": job.run.id, "error": ex.message})
 
-    def _attempt(self, job: Job, task: Task) -> runs.Ending:
+    def _attempt(self, job: Job, task: Task) -> Ending:
         """Do the work and say how it ended."""
         try:
             self.committer.rename_fields(job)
@@ -159,24 +169,20 @@ class Pipeline:
             else:
                 self._ingest(job, task)
         except errors.StoppedError as ex:
-            return _ending(job, RunStatus.INTERRUPTED, ex)
+            return endings.ending(job, RunStatus.INTERRUPTED, ex)
         except errors.DeferredError as ex:
-            return _ending(job, RunStatus.DEFERRED, ex)
+            return endings.ending(job, RunStatus.DEFERRED, ex)
+        except errors.StalledError as ex:
+            return endings.ending(job, RunStatus.CRASHED, ex)
         except errors.LeaseLostError:
             raise
         except errors.KasparroError as ex:
-            return _ending(job, RunStatus.FAILED, ex)
+            return endings.ending(job, RunStatus.FAILED, ex)
         except Exception:
             logger.exception("run failed: this is a bug")
             bug = errors.KasparroError("unexpected error; the log has the traceback", code="internal_error")
-            return _ending(job, RunStatus.FAILED, bug)
-        if not job.slice_errors:
-            return _ending(job, RunStatus.SUCCEEDED)
-        worst = [ex for ex in job.slice_errors if ex.code in (TOO_MANY_REJECTIONS, refusals.SCHEMA_DRIFT)]
-        first, more = (worst or job.slice_errors)[0], len(job.slice_errors) - 1
-        error = errors.SliceError(first.message + (f" (and {more} more)" if more else ""), code=first.code)
-        failed = worst or len(job.slice_errors) == job.slices
-        return _ending(job, RunStatus.FAILED if failed else RunStatus.PARTIAL, error)
+            return endings.ending(job, RunStatus.FAILED, bug)
+        return endings.of_slices(job, worst=_WORST)
 
     def _ingest(self, job: Job, task: Task) -> None:
         purse = Purse(self._database, self.committer, job)
@@ -264,31 +270,3 @@ class Pipeline:
                 yield Batch(page=page, items=items, ends_page=ends_page, start=start, notes=some, refusal=refusal)
             if watch.refusal is not None:
                 return
-
-
-def _ending(job: Job, status: RunStatus, error: errors.KasparroError | None = None) -> runs.Ending:
-    return runs.Ending(
-        status=status,
-        stage_seconds=dict(job.seconds),
-        error_code=error.code if error else None,
-        error_message=error.message if error else None,
-        retry_seconds=error.seconds if isinstance(error, errors.DeferredError) else None,
-        blocked=isinstance(error, errors.DeferredError) and error.wished,
-    )
-
-
-def _log_anomalies(found: Iterable[Anomaly]) -> None:
-    for each in found:
-        level = logging.ERROR if each.severity == "alert" else logging.WARNING
-        fields = asdict(each)
-        logger.log(level, "anomaly", extra=fields | {"verdict": fields.pop("message")})
-
-
-def _log_end(result: RunResult, ending: runs.Ending) -> None:
-    level = logging.INFO if result.status is RunStatus.SUCCEEDED else logging.WARNING
-    fields: dict[str, Any] = {"status": result.status.value, "seconds": round(result.seconds, 3)}
-    fields["stage_seconds"] = {name: round(seconds, 3) for name, seconds in ending.stage_seconds.items()}
-    fields |= asdict(result.counts) | {name: round(value, 3) for name, value in asdict(result.traffic).items()}
-    if result.error_message:
-        fields |= {"code": result.error_code, "error": result.error_message}
-    logger.log(level, "run ended", extra=fields)

@@ -18,7 +18,7 @@ from kasparro.etl.heartbeat import Heartbeat
 from kasparro.etl.job import Job
 from kasparro.etl.source import Source
 from kasparro.model import LIVE, Lease, Run, RunResult, RunStatus, Trigger
-from kasparro.store import anomalies, leases, migrate, rejections, runs, schedules, totals
+from kasparro.store import anomalies, leases, migrate, rejections, run_endings, runs, schedules, totals
 from kasparro.store.db import Connection, Database
 from kasparro.tallies import Counts
 
@@ -120,7 +120,7 @@ class Tenure:
         migrate.require_served(conn, code_version=__version__)
         name = claim.source.name
         self._close_dead(conn, claim.source, claim.key, state)
-        crash = runs.close_unheld(conn, name, claim.slice)
+        crash = run_endings.close_unheld(conn, name, claim.slice)
         if crash is not None:
             self._note_crash(conn, claim.source, crash)
         due = schedules.lock(conn, name)
@@ -160,26 +160,18 @@ class Tenure:
         if state.run_id is None:
             return
         dead = Lease(key=key, epoch=state.epoch, holder=state.holder or "", run_id=state.run_id)
-        crash = runs.close_crashed(conn, dead.run_id, epoch=dead.epoch)
+        crash = run_endings.close_crashed(conn, dead.run_id, epoch=dead.epoch)
         if crash is not None:
             self._note_crash(conn, source, crash)
         leases.release(conn, dead)
 
-    def _note_crash(self, conn: Connection, source: Source, crash: runs.Crash) -> None:
+    def _note_crash(self, conn: Connection, source: Source, crash: run_endings.Crash) -> None:
         logger.warning("found a crashed run", extra={"source": crash.source, "crashed_run_id": crash.run_id})
         status = RunStatus.CRASHED.value
         totals.count_run(conn, crash.source, status=status, seconds=crash.seconds)
         if crash.slice == LIVE:
             due = schedules.lock(conn, crash.source)
-            after = evolve(due, failures=due.failures + 1)
-            if due.blocked_until is None or due.blocked_until <= due.now:
-                # Whoever asked for it, it is resumed at once.
-                after = evolve(after, next_run_at=min(due.next_run_at or due.now, due.now))
-            if after.failures >= _CRASH_LOOP:
-                slot = _next_slot(source, due)
-                retry_at = schedule.retry_at(source.schedule, slot, now=due.now, failures=after.failures)
-                after = evolve(after, slot_at=slot, next_run_at=retry_at)
-            schedules.note_end(conn, crash.source, status=status, state=after)
+            schedules.note_end(conn, crash.source, status=status, state=_after_crash(source, due))
 
     def heartbeat(self, job: Job) -> AbstractContextManager[None]:
         """Keep the job's lease inside the block; see heartbeat.py."""
@@ -188,7 +180,7 @@ class Tenure:
             job
         )
 
-    def end(self, job: Job, ending: runs.Ending) -> RunResult:
+    def end(self, job: Job, ending: run_endings.Ending) -> RunResult:
         """Write how the run ended and when the next is due, and give the lease back, in one fenced transaction.
 
         A run that succeeded with rejections its source does not expect is
@@ -197,7 +189,7 @@ class Tenure:
         """
         with self._database.transaction() as conn:
             leases.limit_waits(conn, lease_seconds=self._settings.lease_seconds)
-            written = runs.find_end(conn, job.lease)
+            written = run_endings.find_end(conn, job.lease)
             if written is None:
                 leases.fence(conn, job.lease)
                 self._count_traffic(conn, job)
@@ -229,7 +221,7 @@ class Tenure:
     def abandon(self, job: Job) -> None:
         """Close the run of a thread that does not come back in time; its epoch ends, so it can write nothing more."""
         message = "the process had to stop before the batch was done"
-        ending = runs.Ending(
+        ending = run_endings.Ending(
             status=RunStatus.INTERRUPTED, stage_seconds={}, error_code="interrupted", error_message=message
         )
         with self._database.transaction(timeout_seconds=1.0) as conn:
@@ -244,8 +236,8 @@ class Tenure:
         runs.count_up(conn, job.run.id, Counts(), traffic, batches=0)
         totals.count_up(conn, job.source.name, Counts(), traffic)
 
-    def _close(self, conn: Connection, job: Job, ending: runs.Ending) -> float:
-        seconds = runs.finish(conn, job.lease, job.run, ending)
+    def _close(self, conn: Connection, job: Job, ending: run_endings.Ending) -> float:
+        seconds = run_endings.finish(conn, job.lease, job.run, ending)
         totals.count_run(conn, job.source.name, status=ending.status.value, seconds=seconds)
         if job.run.slice == LIVE:
             due = schedules.lock(conn, job.source.name)
@@ -262,8 +254,22 @@ def _next_slot(source: Source, due: schedules.ScheduleState) -> datetime:
     return schedule.next_run_at(source.schedule, previous=due.slot_at, now=due.now)
 
 
-def _after(source: Source, ending: runs.Ending, due: schedules.ScheduleState) -> schedules.ScheduleState:
+def _after_crash(source: Source, due: schedules.ScheduleState) -> schedules.ScheduleState:
+    """The schedule after a run that left its work undone: whoever asked for it, it is resumed at once."""
+    after = evolve(due, failures=due.failures + 1)
+    if due.blocked_until is None or due.blocked_until <= due.now:
+        after = evolve(after, next_run_at=min(due.next_run_at or due.now, due.now))
+    if after.failures >= _CRASH_LOOP:
+        slot = _next_slot(source, due)
+        retry_at = schedule.retry_at(source.schedule, slot, now=due.now, failures=after.failures)
+        after = evolve(after, slot_at=slot, next_run_at=retry_at)
+    return after
+
+
+def _after(source: Source, ending: run_endings.Ending, due: schedules.ScheduleState) -> schedules.ScheduleState:
     """The schedule after a run that ended now."""
+    if ending.status is RunStatus.CRASHED:
+        return _after_crash(source, due)
     slot = _next_slot(source, due)
     due = evolve(due, slot_at=slot, blocked_until=None)
     if ending.retry_seconds is not None:

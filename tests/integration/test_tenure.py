@@ -10,7 +10,7 @@ from wire import Wire
 
 from kasparro import errors
 from kasparro.etl import tenure
-from kasparro.etl.faults import NoFaults
+from kasparro.etl.faults import Fault, Injector, NoFaults
 from kasparro.model import LIVE, RunStatus, Trigger
 from kasparro.store import db, leases
 from kasparro.watchdog import Watchdog
@@ -92,17 +92,17 @@ def test_crash_counts_as_a_failure_when_the_upstream_wants_to_be_left_alone(etl)
 
 def test_holder_commits_nothing_more_when_its_lease_was_taken_over(etl):
     """Asleep past its lease, it finds another epoch at the fence; its run was closed for it."""
-    with Blocked(etl, lease_seconds=LEASE, stall_seconds=0.0) as asleep:
-        result = etl.run(page(record("a"), record("b")), holder="other", lease_seconds=LEASE)
+    with Blocked(etl, lease_seconds=LONG) as asleep:
+        etl.conn.execute("update leases set lease_until = clock_timestamp()")
+        result = etl.run(page(record("a"), record("b")), holder="other")
         asleep.go_on.set()
-        with pytest.raises(errors.LeaseLostError):
+        with pytest.raises(errors.LeaseLostError) as lost:
             asleep.run.result(LONG)
     assert etl.quotes() == {("a", NOON): 1, ("b", NOON): 1}
-    assert etl.rows("select status, holder, records_read from runs order by id") == [
-        ("crashed", "blocked", 1),
-        ("succeeded", "other", 2),
+    assert etl.rows("select id, status, holder, records_read from runs order by id") == [
+        (lost.value.run_id, "crashed", "blocked", 1),
+        (result.run_id, "succeeded", "other", 2),
     ]
-    assert result.status is RunStatus.SUCCEEDED
 
 
 def test_run_notices_the_loss_by_itself_when_its_heartbeat_does(etl):
@@ -114,23 +114,38 @@ def test_run_notices_the_loss_by_itself_when_its_heartbeat_does(etl):
     assert etl.rows("select status from runs") == [("running",)]
 
 
-def test_heartbeat_renews_only_while_the_run_moves(etl):
-    """A run that hangs lets its lease go, so that somebody else can do its work."""
-    with Blocked(etl, lease_seconds=LEASE, stall_seconds=0.4):
-        first = etl.value("select lease_until from leases")
-        over = "select lease_until < clock_timestamp() from leases"
-        wait_until(lambda: etl.value(over), what="the lease of a run that hangs is over")
-        assert etl.value("select lease_until from leases") >= first
-
-
-def test_run_ends_by_itself_when_nothing_moves(etl):
-    """So that the same process can do its work as well; nobody waits for a reader that never comes back."""
+def test_run_ends_as_stalled_when_nothing_moves(etl):
+    """By itself, whatever its reader waits for; then nothing is in the way of the next run, which resumes it."""
     with Blocked(etl, lease_seconds=LEASE, stall_seconds=0.2) as hanging:
-        with pytest.raises(errors.LeaseLostError):
-            hanging.run.result(LONG)
+        stalled = hanging.run.result(LONG)
+        assert etl.rows("select run_id, lease_until from leases") == [(None, None)]
         result = etl.run(page(record("a"), record("b")), lease_seconds=LEASE)
-    assert etl.rows("select status from runs order by id") == [("crashed",), ("succeeded",)]
+    assert (stalled.status, stalled.error_code) == (RunStatus.CRASHED, "stalled")
+    assert stalled.error_message == "coinpaprika: no sign of life for 0.2 s (KASPARRO_STALL_SECONDS)"
+    told = etl.run_row(stalled.run_id, "status", "error_code", "error_message")
+    assert told == ("crashed", "stalled", stalled.error_message)
+    assert etl.run_row(result.run_id, "status", "resumed_from") == ("succeeded", stalled.run_id)
     assert result.counts.inserted == 1
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["known", "acknowledgement-lost"])
+def test_run_that_hangs_over_its_end_is_stalled_too(etl, lost, monkeypatch):
+    """The fault fires in the transaction that ends it; the second time it is written, once."""
+    end, calls = tenure.Tenure.end, []
+
+    def lose_first(self, job, ending):
+        result = end(self, job, ending)
+        calls.append(result)
+        if lost and len(calls) == 1:
+            raise errors.DatabaseUnavailableError("the acknowledgement is lost")
+        return result
+
+    monkeypatch.setattr(tenure.Tenure, "end", lose_first)
+    fault, firings = Fault(source="coinpaprika", stage="finish", kind="hang"), iter([True])
+    hang = Injector(faults=[fault], remember=lambda *_: next(firings, False), disconnect=lambda _: None)
+    result = etl.run(page(record()), lease_seconds=LEASE, stall_seconds=0.2, faults=hang)
+    assert (result.status, result.error_code) == (RunStatus.CRASHED, "stalled")
+    assert etl.rows("select status, runs from run_totals") == [("crashed", 1)]
 
 
 @pytest.fixture

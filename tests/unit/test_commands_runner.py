@@ -51,21 +51,23 @@ def raising(error: Exception) -> Callable[[threading.Event], RunResult]:
 
 
 def test_run_sources_gives_an_outcome_for_every_source() -> None:
-    """In the order asked for; one that fails does not touch the others."""
+    """In the order asked for; one that fails does not touch the others. A run that began has its number."""
+    gone = errors.DatabaseUnavailableError("gone")
+    gone.run_id = 5
     outcomes, pipeline = run(
         {
             "a": lambda _: result(RunStatus.SUCCEEDED),
             "b": raising(errors.BusyError("b: somebody is at it")),
-            "c": raising(errors.DatabaseUnavailableError("gone")),
+            "c": raising(gone),
             "d": raising(errors.StoppedError("asked to stop")),
         },
         Stop(),
     )
-    assert [(each.source, each.status, each.error_code) for each in outcomes] == [
-        ("a", "succeeded", None),
-        ("b", "busy", "busy"),
-        ("c", "failed", "database_unavailable"),
-        ("d", "interrupted", "interrupted"),
+    assert [(each.source, each.status, each.error_code, each.run_id) for each in outcomes] == [
+        ("a", "succeeded", None, 7),
+        ("b", "busy", "busy", None),
+        ("c", "failed", "database_unavailable", 5),
+        ("d", "interrupted", "interrupted", None),
     ]
     assert pipeline.abandoned == 0
 

@@ -94,7 +94,7 @@ def test_check_raises_when_told_to_stop(job, stop):
 def test_lost_lease_comes_first_when_told_to_stop_as_well(job, stop):
     """Whoever lost the lease may not write how it ended."""
     stop.set()
-    job.lost.set()
+    job.lose(LeaseLostError("taken over"))
     with pytest.raises(LeaseLostError):
         job.check()
 
