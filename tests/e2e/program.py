@@ -1,23 +1,33 @@
 """The program as its operator meets it: a process with an environment, exit codes, lines on two streams, a port.
 
-Nothing of the program is imported here or in the tests beside it.
+Nothing of the program is imported here or in the tests beside it, but in a process that commands are forked from:
+importing takes most of a short command's time. Programs that go on are started from nothing.
 """
 
 import http.client
+import importlib
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
 # Seconds. Everything here takes a fraction of it on an idle machine; tests may share theirs. Below the limit of pytest.
 PATIENCE_SECONDS = 90.0
+# What has imported the commands that tests run, and nothing else.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(
+    ["program"]
+    + [f"kasparro.commands.{name}" for name in ("backfill", "drift", "faults", "replay", "run", "runs", "status")]
+)
 
 
 def environment(home: Path, settings: Mapping[str, str]) -> dict[str, str]:
@@ -33,17 +43,29 @@ def environment(home: Path, settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def run(*args: str, env: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "kasparro", *args],
-        env=env,
-        cwd=env["HOME"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    """Run a command to its end, in a process of its own."""
+    with tempfile.NamedTemporaryFile() as stdout, tempfile.NamedTemporaryFile() as stderr:
+        process = _FORKS.Process(target=_enter, args=(args, dict(env), [stdout.name, stderr.name]))
+        process.start()
+        process.join(PATIENCE_SECONDS)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired(args, PATIENCE_SECONDS)
+        return subprocess.CompletedProcess(args, process.exitcode, *(each.read().decode() for each in (stdout, stderr)))
+
+
+def _enter(args: Sequence[str], env: Mapping[str, str], streams: Sequence[str]) -> None:
+    """Be the program: in the forked process, as if it had been started with these arguments."""
+    for number, path in enumerate((os.devnull, *streams)):
+        opened = os.open(path, os.O_RDWR | os.O_APPEND)
+        os.dup2(opened, number)
+        os.close(opened)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(env["HOME"])
+    sys.exit(importlib.import_module("kasparro.__main__").main(args))
 
 
 class Program:

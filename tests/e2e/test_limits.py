@@ -6,7 +6,7 @@ from pathlib import Path
 
 from program import Start, get, post, run, wait_until
 
-REQUESTS, SECONDS, PAGES = 8, 2.0, 12
+REQUESTS, SECONDS, PAGES = 8, 1.0, 12
 SOURCE = """
 name = "{name}"
 kind = "json_api"

@@ -26,6 +26,8 @@ def sources(tmp_path_factory):
         environ = {"KASPARRO_CSV_GLOB": f"{folder}/*.csv"}
         for name in ("coinpaprika", "coingecko"):
             environ[f"KASPARRO_SOURCE_{name.upper()}_URL"] = getattr(upstream, f"{name}_url")
+            # The stand-ins have no limit.
+            environ[f"KASPARRO_SOURCE_{name.upper()}_RATE"] = "off"
         yield catalogue.load_all(Config.from_env(environ))
 
 
