@@ -42,6 +42,7 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
             past = _past(source)
             whole = _range(args.first, args.last, today=app.clock.now().date())
             app.open_database(stop, wait_seconds=config.db_wait_seconds, migrate_first=True)
+            app.pipeline.close_dead_slices([source])
             work = _plan(app, args, whole, days=past.window_days)
             _work(app, source, work, stop=stop, step=step)
     if args.json:

@@ -7,7 +7,7 @@ tenure.py. This file owns the order of the stages and what a run's end is called
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from attrs import evolve, frozen
 
@@ -146,6 +146,10 @@ class Pipeline:
         """Which of `sources` are due or queued and not being run by anybody."""
         with self._database.connection() as conn:
             return schedules.list_due(conn, sources)
+
+    def close_dead_slices(self, sources: Iterable[Source]) -> None:
+        """Close runs of parts of the sources whose processes died."""
+        self._tenure.close_dead_slices(sources)
 
     def schedule(self, latest: Mapping[str, float]) -> None:
         """Make every source due: a new one at once, a known one within the seconds given (its own interval)."""

@@ -77,6 +77,7 @@ class Scheduler:
                     self._pipeline.schedule(self._intervals())
                     known = True
                 self._start_due()
+                self._pipeline.close_dead_slices(self._sources.values())
             except errors.KasparroError as ex:
                 logger.warning("scheduler cannot look", extra={"code": ex.code, "error": ex.message})
             self._looked_at = self._clock.monotonic()

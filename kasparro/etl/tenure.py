@@ -5,6 +5,7 @@ Only what Postgres can prove counts: lease times are the database's, and every w
 
 import logging
 import threading
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
@@ -73,7 +74,11 @@ class Tenure:
         StoppedError when told to stop, SchemaError when the database meanwhile serves newer code only.
         """
         self._at(claim, "before", stop)
-        self._close_dead_slices(claim.source)
+        try:
+            self.close_dead_slices([claim.source])
+        except errors.DatabaseError as ex:
+            # The next claim looks again; what is wrong with the database, this one's own transaction says.
+            logger.warning("dead runs left open", extra={"source": claim.source.name, "error": ex.message})
         met: datetime | None = None
         give_up_at = self._clock.monotonic() + _CLAIM_LEASES * self._settings.lease_seconds
         while True:
@@ -140,20 +145,17 @@ class Tenure:
         leases.take(conn, lease, lease_seconds=self._settings.lease_seconds)
         return run, lease
 
-    def _close_dead_slices(self, source: Source) -> None:
-        """Close runs of parts of the source that died, whose leases nobody may ever claim again."""
-        try:
-            with self._database.connection() as conn:
-                keys = leases.list_dead_slices(conn, source.name)
-            for key in keys:
-                with self._database.transaction() as conn:
-                    leases.limit_waits(conn, lease_seconds=self._settings.lease_seconds)
-                    state = leases.lock(conn, key)
-                    if state.seconds_left == 0:
-                        self._close_dead(conn, source, key, state)
-        except errors.DatabaseError as ex:
-            # The next claim looks again; what is wrong with the database, this one's own transaction says.
-            logger.warning("dead runs left open", extra={"source": source.name, "error": ex.message})
+    def close_dead_slices(self, sources: Iterable[Source]) -> None:
+        """Close runs of parts of the sources that died, whose leases nobody may ever claim again."""
+        by_name = {source.name: source for source in sources}
+        with self._database.connection() as conn:
+            keys = leases.list_dead_slices(conn, list(by_name))
+        for key in keys:
+            with self._database.transaction() as conn:
+                leases.limit_waits(conn, lease_seconds=self._settings.lease_seconds)
+                state = leases.lock(conn, key)
+                if state.seconds_left == 0:
+                    self._close_dead(conn, by_name[key.partition("/")[0]], key, state)
 
     def _close_dead(self, conn: Connection, source: Source, key: str, state: leases.LeaseState) -> None:
         """Close the run that a lease names which ran out, and free the lease: nobody else would look for either."""

@@ -31,14 +31,20 @@ def find(conn: Connection, source: str, slice_name: str) -> Checkpoint:
 
 
 def list_complete(conn: Connection, source: str, slices: Sequence[str]) -> set[str]:
-    """Which of these slices were read to their end and stay as they are."""
+    """Which of these slices were read to their end and stay as they are, by runs that are over."""
     rows = conn.execute(
         """
-        select slice
-        from checkpoints
-        where source = %(source)s
-        and slice = any(%(slices)s)
-        and position @> '{"complete": true}'
+        select k.slice
+        from checkpoints k
+        where k.source = %(source)s
+        and k.slice = any(%(slices)s)
+        and k.position @> '{"complete": true}'
+        and not exists (
+            select
+            from leases l
+            where l.key = k.source || '/' || k.slice
+            and l.run_id is not null
+        )
         """,
         {"source": source, "slices": list(slices)},
     ).fetchall()

@@ -4,6 +4,7 @@ A holder renews its lease; whoever takes over raises the epoch, and from then on
 holder ends at the fence.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from attrs import frozen
@@ -56,18 +57,19 @@ def lock(conn: Connection, key: str) -> LeaseState:
     return LeaseState(epoch=epoch, holder=holder, run_id=run_id, lease_until=lease_until, now=now)
 
 
-def list_dead_slices(conn: Connection, source: str) -> list[str]:
-    """The leases of parts of a source that ran out while a run held them: its process died, or slept past them."""
+def list_dead_slices(conn: Connection, sources: Sequence[str]) -> list[str]:
+    """The leases of parts of sources that ran out while a run held them: its process died, or slept past them."""
     rows = conn.execute(
         """
         select key
         from leases
-        where starts_with(key, %(source)s || '/')
-        and run_id is not null
+        where run_id is not null
         and lease_until < clock_timestamp()
+        and strpos(key, '/') > 0
+        and split_part(key, '/', 1) = any(%(sources)s)
         order by key
         """,
-        {"source": source},
+        {"sources": list(sources)},
     ).fetchall()
     return [row[0] for row in rows]
 

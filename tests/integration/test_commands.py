@@ -42,3 +42,34 @@ def test_replay_of_a_run_that_is_not_the_sources_exits_2(
         assert __main__.main(["replay", "--source", "csv", "--run", run_id]) == 2
         assert f"--run: there is no run {run_id} of csv" in capsys.readouterr().err
     assert conn.execute("select count(*) from runs").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(("seconds", "runs"), [(-1, ["crashed"]), (0.5, ["crashed", "succeeded"])])
+def test_backfill_closes_the_run_that_died_behind_its_last_commit(
+    seconds: float, runs: list[str], conn: db.Connection
+) -> None:
+    """Though every slice is complete: at once, or when what is left of the dead lease is over; nobody is asked."""
+    conn.execute(
+        """
+        with asset as (insert into assets (slug, symbol, name) values ('btc', 'BTC', 'Bitcoin') returning id),
+        listing as (
+            insert into listings (source, external_id, symbol, name, symbol_key, asset_id)
+            select 'coinpaprika', 'btc', 'BTC', 'Bitcoin', 'btc', id from asset
+        ),
+        dead as (
+            insert into runs (source, slice, trigger, status, epoch, code_version, config_fingerprint, started_at)
+            values ('coinpaprika', %(slice)s, 'backfill', 'running', 7, '0', '0', now())
+            returning id
+        ),
+        complete as (
+            insert into checkpoints (source, slice, position, run_id)
+            select 'coinpaprika', %(slice)s, '{"complete": true}', id from dead
+        )
+        insert into leases (key, epoch, holder, run_id, lease_until)
+        select 'coinpaprika/' || %(slice)s, 7, 'gone', id, now() + %(seconds)s * interval '1 second' from dead
+        """,
+        {"slice": "backfill:2025-11-01..2025-11-02:btc", "seconds": seconds},
+    )
+    argv = ["backfill", "coinpaprika", "--from", "2025-11-01", "--to", "2025-11-02", "--ids", "btc"]
+    assert __main__.main(argv) == 0
+    assert conn.execute("select array_agg(status order by id), sum(requests) from runs").fetchone() == (runs, 0)

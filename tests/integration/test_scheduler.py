@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from attrs import evolve
 from etl_fixtures import LONG, NOON, ListReader, page, record, source, wait_until
 
@@ -198,15 +199,16 @@ def test_source_is_tried_again_when_its_holder_died(etl):
     assert etl.rows("select next_run_at, failures from schedules") == [(due, 0)]
 
 
-def test_dead_replay_is_closed_when_its_source_is_not_due(etl):
+@pytest.mark.parametrize(("key", "slice_name"), [("coinpaprika", "replay"), ("coinpaprika/backfill:x", "backfill:x")])
+def test_dead_run_of_another_kind_is_closed_when_its_source_is_not_due(etl, key, slice_name):
     """It stands in nobody's way any more, and is nobody's reason to read the source."""
     due_in(etl, "1 hour", "coinpaprika")
     settings = tenure.Settings(holder="dead", lease_seconds=0.2, stall_seconds=60.0)
-    claim = tenure.Claim(source=source(), key="coinpaprika", slice="replay", trigger=Trigger.CLI)
+    claim = tenure.Claim(source=source(), key=key, slice=slice_name, trigger=Trigger.CLI)
     tenure.Tenure(etl.database, etl.clock, settings, NoFaults()).claim(claim, threading.Event())
     with scheduling(etl, {"coinpaprika": source()}):
-        wait_until(lambda: statuses(etl) == ["crashed"], what="the replay is closed")
-    assert etl.rows("select run_id, lease_until from leases") == [(None, None)]
+        wait_until(lambda: statuses(etl) == ["crashed"], what="the run is closed")
+    assert etl.rows("select run_id, lease_until from leases where key = %s", key) == [(None, None)]
 
 
 def test_scheduling_goes_on_when_the_database_comes_late(etl):
