@@ -18,6 +18,8 @@ UNDECIDED = 3
 _QUOTES = 5
 # Records of a file that are read for its first quotes and for how many of them are rejected.
 _MAX_RECORDS = 20_000
+# What is supposed to show the first quotes where it is not decided.
+_SUPPOSED = {"currency": "prices were in US dollars", "observed_at": "times were in UTC"}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,7 +49,8 @@ def _preview(found: Guess) -> dict[Path, Trial]:
 
 
 def _show(path: Path, preview: Trial, found: Guess) -> None:
-    as_if = ", as if prices were in US dollars" if any(each.key == "currency" for each in found.undecided) else ""
+    supposed = [_SUPPOSED[each.key] for each in found.undecided if each.key in _SUPPOSED]
+    as_if = f", as if {' and '.join(supposed)}" if supposed else ""
     with output.on_stderr():
         print(f"\n{path}: of {preview.read:,} records read {preview.quotes:,} give quotes{as_if}, the first of them:")
         sources_try.show_quotes(preview.first)

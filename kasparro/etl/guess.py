@@ -75,7 +75,7 @@ def run(paths: Sequence[Path]) -> Guess:
         columns = guess_columns.find(known, rows)
     said = [guess_names.file_name(path).merged(map(guess_names.note, each.notes))
             for path, each in zip(paths, tables, strict=True)]  # fmt: skip
-    fields, identity, more = _fields(columns, said)
+    fields, identity, more = _fields(columns, said, [note for each in tables for note in each.notes])
     decimal = _decimal(fields, columns, tables)
     entries = [guess_entry.complete(choice) for choice in fields]
     files = (*_files(paths, tables, identity), *more, *decimal)
@@ -122,14 +122,16 @@ def _known(columns: Sequence[Column]) -> tuple[str, ...]:
     return names
 
 
-def _fields(columns: list[Column], names: Sequence[Said]) -> tuple[list[Choice], Identity, list[Entry]]:
+def _fields(
+    columns: list[Column], names: Sequence[Said], notes: Sequence[str]
+) -> tuple[list[Choice], Identity, list[Entry]]:
     """The choices of time and numbers, the identity, and further keys of [files]."""
     price = guess_fields.price(columns)
     weak = not price.columns or price.columns[0].score("price_usd") < 60 or price.columns[0].meaning.in_coins
     wide = guess_identity.wide(columns) if weak and guess_identity.symbols(columns) is None else None
     column = price.columns[0] if price.columns and wide is None else None
     closing = column is not None and {"close", "closing"} & set(guess_names.words(column.name)) != set()
-    time = guess_when.time([each for each in columns if each is not column], closing=closing)
+    time = guess_when.time([each for each in columns if each is not column], notes, closing=closing)
     more: list[Entry] = []
     if not time.columns and len(names) == 1 and names[0].date_text:
         time, entry = guess_when.of_file_name(names[0].date_text)

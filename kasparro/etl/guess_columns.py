@@ -24,7 +24,8 @@ _NO_DIGIT = re.compile(r"[^0-9]+")
 class Column:
     """A column: `texts` are its values that are not absent. `words` mean absent here and are in no list of such words.
 
-    `kind` is number, time, clock (a time of day), text or empty.
+    A few that are `odd`, no times in a column of times, are left out. `kind` is number, time, clock (a time
+    of day), text or empty.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Column:
     distinct: tuple[str, ...] = ()
     absent: Mapping[str, int] = field(factory=dict)
     words: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
     numbers: Numbers | None = None
     times: Times | None = None
 
@@ -53,7 +55,7 @@ def _column(number: int, name: str, cells: Sequence[str]) -> Column:
     absent = Counter(cell for cell in cells if not cell or cell.casefold() in NULL_WORDS)
     texts = tuple(cell for cell in cells if cell not in absent)
     distinct = tuple(dict.fromkeys(texts))
-    kind, words = "text", tuple[str, ...]()
+    kind, words, odd = "text", tuple[str, ...](), tuple[str, ...]()
     numbers = times = None
     if not texts:
         kind = "empty"
@@ -66,8 +68,12 @@ def _column(number: int, name: str, cells: Sequence[str]) -> Column:
         numbers = guess_numbers.find(distinct)
         if meaning.score("observed_at") or not meaning.scores:
             times = guess_times.find(distinct)
-    elif (times := guess_times.find(distinct)) is not None:
-        kind = "time"
+    else:
+        times, odd = guess_times.most(texts)
+        if times is not None:
+            kind = "time"
+            texts = tuple(text for text in texts if text not in odd)
+            distinct = tuple(text for text in distinct if text not in odd)
     return Column(
         number=number,
         name=name,
@@ -77,6 +83,7 @@ def _column(number: int, name: str, cells: Sequence[str]) -> Column:
         distinct=distinct[:_MAX_DISTINCT],
         absent=absent,
         words=words,
+        odd=odd,
         numbers=numbers,
         times=times,
     )

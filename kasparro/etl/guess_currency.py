@@ -25,7 +25,7 @@ def of_price(price: Column, columns: Sequence[Column], said: Sequence[Said]) -> 
     if own not in ("", "usd"):
         return of_words(own, f"the name of the column {price.name!a} says so")
     if numbers is not None and numbers.foreign:
-        return [_open(f"prices are no US dollars but {numbers.foreign}: {other('')}", hopeless=True)]
+        return [_open(f"prices are no US dollars but {numbers.foreign}: {other('')}", stand_in="")]
     if own or (numbers is not None and numbers.dollars):
         todo = f"the column {price.name!a} says US dollars, {where} says {_names(against)}: {_USD} if they are dollars"
         return [_open(todo)] if against else []
@@ -56,7 +56,7 @@ def of_words(currency: str, why: str) -> list[Entry]:
         todo = f"the currency of the prices is not said: {_USD} if they are in US dollars; no other is loaded"
     else:
         todo = f"prices are in {currency.upper()}, {why}: {other(currency)}"
-    return [_open(todo, hopeless=bool(currency) and currency not in currencies.STABLE)]
+    return [_open(todo, stand_in="" if currency and currency not in currencies.STABLE else _USD)]
 
 
 def of_wide(currency: str, others: Sequence[Column], said: Sequence[Said]) -> list[Entry]:
@@ -87,7 +87,7 @@ def of_pair(column: Column, pair: tuple[str, str], price: Column | None) -> list
         todo = "" if currency == "usd" else f"the price is in {currency.upper()}: {other(currency, accept)}"
     value = table(path=column.name, accept=[UNDECIDED if todo else whole])
     why = f"rows of another pair than {whole} are rejected"
-    return [Entry(key="currency", value=value, why=why, todo=todo, hopeless=bool(foreign))]
+    return [Entry(key="currency", value=value, why=why, todo=todo, stand_in="" if foreign else _USD)]
 
 
 def _foreign(price: Column) -> str:
@@ -104,8 +104,8 @@ def other(currency: str, key: str = _USD) -> str:
     return "prices are never converted, so that nothing of this file can be loaded unless it has a column of dollars"
 
 
-def _open(todo: str, *, hopeless: bool = False) -> Entry:
-    return Entry(key="currency", value=table(value=UNDECIDED), todo=todo, hopeless=hopeless)
+def _open(todo: str, *, stand_in: str = _USD) -> Entry:
+    return Entry(key="currency", value=table(value=UNDECIDED), todo=todo, stand_in=stand_in)
 
 
 def _names(words: Sequence[str]) -> str:

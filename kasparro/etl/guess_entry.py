@@ -19,7 +19,8 @@ _NAMED = 5
 class Entry:
     """One key of a map: its value as TOML, why it is so, and what is to be filled in where it is not decided.
 
-    One that is `off` is a proposal: it is written as a comment. One that is `hopeless` is known to fit no such file.
+    One that is `off` is a proposal: it is written as a comment. While one is not decided its `stand_in`, '' for none,
+    shows the first quotes, and is never written down.
     """
 
     key: str
@@ -27,7 +28,7 @@ class Entry:
     why: str = ""
     todo: str = ""
     off: bool = False
-    hopeless: bool = False
+    stand_in: str = ""
 
 
 @frozen(kw_only=True)
@@ -77,9 +78,11 @@ def undecided(key: str, todo: str) -> Choice:
     return Choice(entry=Entry(key=key, value="", todo=todo), keys=keys)
 
 
-def complete(choice: Choice, **more: str) -> Entry:
-    """The entry with its value written out."""
+def complete(choice: Choice) -> Entry:
+    """The entry with its value written out; where only a time zone is open, it stands in for that."""
     keys = dict(choice.keys)
     if choice.columns and "template" not in keys:
         keys = {"path": choice.columns[0].name, **keys}
-    return evolve(choice.entry, value=table(**keys, **more))
+    known = {key: value for key, value in keys.items() if value != UNDECIDED}
+    stand_in = table(**known) if keys.keys() - known.keys() == {"timezone"} else choice.entry.stand_in
+    return evolve(choice.entry, value=table(**keys), stand_in=stand_in)

@@ -194,7 +194,7 @@ def _of_files(files: Sequence[Said]) -> Entry:
         return Entry(key="symbol", value=text("symbol"), why="in the names of the files, by name_pattern")
     usual = next((coin for coin, name in guess_names.COINS.items() if name and name == files[0].name), "BTC")
     todo = f'such as {{ value = "{usual}" }}: neither a column nor the name of the file says it'
-    return Entry(key="symbol", value=table(value=UNDECIDED), todo=todo)
+    return Entry(key="symbol", value=table(value=UNDECIDED), todo=todo, stand_in=table(value="SYMBOL?"))
 
 
 def _name(columns: Sequence[Column], symbol: Column | None, files: Sequence[Said]) -> Entry:

@@ -4,6 +4,7 @@ Formats are put together of what a text looks like, then every text is read with
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -20,6 +21,8 @@ _CLOCK = re.compile(
 _HOUR = re.compile(r"(?<= )[0-9]{1,2}(?P<s>[- ]?)[AP]M$")
 _WEEKDAY = re.compile(r"(?P<day>[A-Za-z]{3,9})(?=,? )")
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+# A month's name; a point behind it may only shorten it, and is read with and without.
+_NAME = r"[^\W\d_]{3,12}\.?"
 # Shapes of a date -> its formats by order. {s} is the sign between its parts.
 _DATES: tuple[tuple[re.Pattern[str], dict[str, tuple[str, ...]]], ...] = (
     (re.compile(r"[0-9]{4}(?P<s>[-/. ])[0-9]{1,2}(?P=s)[0-9]{1,2}"), {"year first": ("%Y{s}%m{s}%d",)}),
@@ -33,16 +36,16 @@ _DATES: tuple[tuple[re.Pattern[str], dict[str, tuple[str, ...]]], ...] = (
     ),
     (re.compile(r"[0-9]{8}"), {"year first": ("%Y%m%d",), "day first": ("%d%m%Y",), "month first": ("%m%d%Y",)}),
     (
-        re.compile(r"[A-Za-z]{3,9}(?P<s>[-/ ])[0-9]{1,2}(?P<c>,?)(?P<t>[-/ ])[0-9]{4}"),
-        {"named month": ("%b{s}%d{c}{t}%Y", "%B{s}%d{c}{t}%Y")},
+        re.compile(rf"{_NAME}(?P<s>[-/ ])[0-9]{{1,2}}(?P<c>,?)(?P<t>[-/ ])[0-9]{{4}}"),
+        {"named month": ("%b{s}%d{c}{t}%Y",)},
     ),
     (
-        re.compile(r"[0-9]{1,2}(?P<s>[-/. ]\s?)[A-Za-z]{3,9}(?P<c>,?)(?P<t>[-/. ])[0-9]{4}"),
-        {"named month": ("%d{s}%b{c}{t}%Y", "%d{s}%B{c}{t}%Y")},
+        re.compile(rf"[0-9]{{1,2}}(?P<s>[-/. ]\s?|\.? de ){_NAME}(?P<c>,?)(?P<t>[-/. ]| de )[0-9]{{4}}"),
+        {"named month": ("%d{s}%b{c}{t}%Y",)},
     ),
     (
-        re.compile(r"[0-9]{1,2}(?P<s>[-/. ])[A-Za-z]{3,9}(?P<c>,?)(?P<t>[-/. '])[0-9]{2}"),
-        {"named month": ("%d{s}%b{c}{t}%y", "%d{s}%B{c}{t}%y")},
+        re.compile(rf"[0-9]{{1,2}}(?P<s>[-/. ]){_NAME}(?P<c>,?)(?P<t>[-/. '])[0-9]{{2}}"),
+        {"named month": ("%d{s}%b{c}{t}%y",)},
     ),
 )
 _NAMED = re.compile(r"[^\W\d_]{3,}")
@@ -52,6 +55,8 @@ _EPOCHS = {10: "epoch_seconds", 13: "epoch_milliseconds", 16: "epoch_microsecond
 _SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}")
 # Days since 1899 as spreadsheets count them, from 2009 to 2064.
 _SERIAL = range(39_800, 60_000)
+# Texts of which it is judged whether they go one way.
+_JUDGED = 2000
 # Shapes that one column's texts may have: with and without a fraction, one digit or two.
 _MAX_SHAPES = 12
 
@@ -91,6 +96,29 @@ def find(texts: Sequence[str]) -> Times | None:
         zoned = all(re.search(r"(Z|UTC|[-+][0-9]{2}:?[0-9]{2})$", text[10:]) for text in distinct)
         return Times(zoned=zoned, clock=any(":" in text for text in distinct), first=values.iso(distinct[0]))
     return _formats(distinct)
+
+
+def most(texts: Sequence[str]) -> tuple[Times | None, tuple[str, ...]]:
+    """How most of a column's texts, row by row, are written as times; and the few that are none, such as footers."""
+    distinct = tuple(dict.fromkeys(texts))
+    times = find(distinct)
+    if times is not None and not times.problem:
+        return times, ()
+    rows, shapes = Counter(texts), Counter(map(_shape, texts))
+    for fits in (_is_iso, lambda text: shapes[_shape(text)] > _few(len(texts))):
+        kept = [text for text in distinct if fits(text)]
+        odd = tuple(text for text in distinct if not fits(text))
+        if sum(rows[text] for text in odd) > _few(len(texts)):
+            continue
+        found = find(kept)
+        if found is not None and not found.problem:
+            return found, odd
+    return times, ()
+
+
+def _few(rows: int) -> int:
+    """Rows of so many that may be none of the table's: two, where there are as many others, or one in fifty."""
+    return max(min(2, rows // 2), rows // 50)
 
 
 def is_clock(texts: Sequence[str]) -> bool:
@@ -152,10 +180,12 @@ def _formats(texts: Sequence[str]) -> Times | None:
     for members in shapes.values():
         orders = {order: used for order, formats in _candidates(members[0]) if (used := _used(members, formats))}
         if not orders:
-            return _unread(members[0])
+            return _mixed(members) or _unread(members[0])
         fitting.append(orders)
     # What one text proves is so for the others of its column.
     proven = {order for orders in fitting if len(orders) == 1 for order in orders}
+    if {"day first", "month first"} <= proven or (len(proven) == 1 and _jumps(texts, proven)):
+        return _mixed(texts)
     fitting = [{order: orders[order] for order in orders if order in proven} or orders for orders in fitting]
     clocks = [match for text in texts if (match := _CLOCK.search(text))]
     word = next((match["word"].strip() for match in clocks if match["word"]), "")
@@ -172,6 +202,42 @@ def _formats(texts: Sequence[str]) -> Times | None:
     proof = next((f"{text} proves {order}" for orders in fitting for order in orders for text in texts
                   if _proves(text, order)), "")  # fmt: skip
     return evolve(times, formats=chosen, first=read(texts[0], chosen), proof=proof)
+
+
+def _readings(text: str) -> dict[str, datetime]:
+    """What a text is by every order that fits it."""
+    found = ((order, read(text, formats)) for order, formats in _candidates(text))
+    return {order: moment for order, moment in found if moment is not None}
+
+
+def _jumps(texts: Sequence[str], proven: set[str]) -> bool:
+    """Whether times jump to and fro in the order that some prove, and would not if all others were in another one.
+
+    So are columns of which a spreadsheet understood only a part.
+    """
+    chosen, mixed = [], []
+    for text in texts[:_JUDGED]:
+        found = _readings(text)
+        own = [moment for order, moment in found.items() if order in proven]
+        others = [moment for order, moment in found.items() if order not in proven]
+        chosen += own[:1]
+        mixed += (others or own)[:1]
+    return not _goes_one_way(chosen) and _goes_one_way(mixed)
+
+
+def _goes_one_way(moments: Sequence[datetime]) -> bool:
+    return list(moments) in (sorted(moments), sorted(moments, reverse=True))
+
+
+def _mixed(texts: Sequence[str]) -> Times | None:
+    """The contradiction of texts of which some are day first, others month first; None where there is no such one."""
+    days = next((text for text in texts if list(_readings(text)) == ["day first"]), "")
+    months = next((text for text in texts if list(_readings(text)) == ["month first"]), "")
+    either = next((text for text in texts if len(_readings(text)) > 1), "")
+    if not all(map(_readings, texts)) or not (days or months) or not ((days and months) or either):
+        return None
+    one, other = (days, months) if days and months else (days or months, either)
+    return Times(problem=f"{one} and {other} are not in the same order of day and month: export the file anew")
 
 
 def _shape(text: str) -> str:
@@ -211,7 +277,7 @@ def _unread(text: str) -> Times | None:
     if re.fullmatch(r"[0-9]{4}[-/.][0-9]{1,2}", text):
         return Times(problem=f"{text} has no day")
     if re.search(r"[0-9]{1,2}[-/. ]", text) and (word := _NAMED.search(text)) and re.search("[0-9]{4}", text):
-        return Times(problem=f"the month in {text!r} is not read: {word[0]!r} is no English name of one")
+        return Times(problem=f"the month in {text!r} is not read: {word[0]!r} is none of the names that are known")
     return None
 
 

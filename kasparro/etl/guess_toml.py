@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from kasparro.etl import guess_entry
 from kasparro.etl.guess import Guess
 from kasparro.etl.guess_columns import Column
 from kasparro.etl.guess_entry import Entry
@@ -11,10 +10,6 @@ from kasparro.etl.guess_table import Table
 # Characters of a value that is shown as an example, and columns that are described.
 _EXAMPLE = 40
 _MAX_COLUMNS = 60
-# What stands for an entry that is not decided while the first quotes are shown: as good as any, and never written down.
-_STAND_INS = {
-    "symbol": guess_entry.table(value="SYMBOL?"), "currency": guess_entry.table(value="USD"),
-}  # fmt: skip
 
 
 def write(guess: Guess) -> str:
@@ -29,11 +24,11 @@ def write(guess: Guess) -> str:
 
 
 def preview(guess: Guess) -> str | None:
-    """The map with something in the place of an unknown symbol or currency; None where other things are unknown."""
+    """The map with something in the place of an unknown symbol, currency or zone; None where more is unknown."""
     entries = [entry for entry in guess.fields if not entry.off]
-    if any(entry.todo and (entry.key not in _STAND_INS or entry.hopeless) for entry in (*entries, *guess.files)):
+    if any(entry.todo and not entry.stand_in for entry in (*entries, *guess.files)):
         return None
-    shown = [f"{entry.key} = {_STAND_INS[entry.key] if entry.todo else entry.value}" for entry in entries]
+    shown = [f"{entry.key} = {entry.stand_in if entry.todo else entry.value}" for entry in entries]
     files = [f"{entry.key} = {entry.value}" for entry in guess.files if not entry.off]
     return "\n".join((*_keys(guess), "[files]", *files, "[fields]", *shown, ""))
 
@@ -86,6 +81,7 @@ def _column(column: Column) -> str:
     kind = "time" if column.kind == "number" and column.times is not None and column.times.type else column.kind
     absent = [f"{count} {f'of {_plain(word)!r}' if word else 'blank'}" for word, count in column.absent.items()]
     absent += [f"{word!r} taken for absent" for word in map(_plain, column.words)]
+    absent += [f"{text!r} is none" for text in map(_plain, column.odd)]
     shown = f" ({', '.join(absent)})" if absent else ""
     return f"{kind}, such as {examples}{shown}"
 

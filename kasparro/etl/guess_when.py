@@ -17,23 +17,35 @@ from kasparro.etl.guess_columns import Column
 from kasparro.etl.guess_entry import Choice, Entry, Keys, nulls, text, undecided
 from kasparro.etl.guess_times import Times
 
-# Zones that names of columns give without saying which hours they mean, summer or winter.
+# Zones that people name without saying which hours they mean, summer or winter, or whose.
 _VAGUE_ZONES = frozenset({
-    "est", "edt", "et", "cst", "cdt", "pst", "pdt", "cet", "cest", "ist", "jst", "kst", "brt", "msk", "bst", "aest",
-    "local",
+    "mez", "mesz", "cet", "cest", "hnec", "haec", "hec", "oez", "oesz", "wez", "wesz", "eet", "eest", "wet", "west",
+    "bst", "ist", "msk", "est", "edt", "et", "cst", "cdt", "mst", "mdt", "pst", "pdt", "akst", "hst", "brt", "art",
+    "clt", "cot", "jst", "kst", "sgt", "hkt", "pht", "wib", "gst", "pkt", "sast", "aest", "aedt", "acst", "awst",
+    "nzst", "nzdt", "local", "lokal", "locale", "lokale", "ortszeit", "localtime", "zone",
 })  # fmt: skip
+# Those that are words as well: they count only in capitals.
+_WORDS = frozenset({"et", "est", "ist", "art", "west", "wet", "cot", "zone"})
 _REGIONS = ("Europe/", "America/", "Asia/", "Africa/", "Australia/", "Pacific/", "Atlantic/")
-_DAY = timedelta(days=1)
-# Times of which the step between rows is judged.
-_JUDGED = 400
+_DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
+# Rows of which the step between them is judged.
+_JUDGED = 5000
+# Times of day that stand for a day.
+_DAYS_ENDS = ("00:00", "23:59")
 
 
-def time(columns: Sequence[Column], *, closing: bool) -> Choice:
-    """The column of times, or a date and a time in two; the end of a candle where the price is that of its end."""
+def time(columns: Sequence[Column], notes: Sequence[str], *, closing: bool) -> Choice:
+    """The column of times, or a date and a time in two; the end of a candle where the price is that of its end.
+
+    `notes` are lines above the header: they may name the time zone.
+    """
     found = [
         each for each in columns if each.times is not None and (each.score("observed_at") or _rises(each, columns))
     ]
     if not found:
+        named = max(columns, key=lambda each: each.score("observed_at"), default=None)
+        if named is not None and named.score("observed_at") and named.texts:
+            return undecided("observed_at", f"{named.name!r} holds no times that can be read, but {named.texts[0]!r}")
         return undecided(
             "observed_at", 'no column holds times; one moment for all rows is said with { value = "2024-05-31" }'
         )
@@ -50,8 +62,8 @@ def time(columns: Sequence[Column], *, closing: bool) -> Choice:
         return undecided("observed_at", f"{best.name!r} cannot be read: {times.problem}")
     clocks = [each for each in columns if each.kind == "clock"]
     if not times.clock and not times.type and len(clocks) == 1:
-        return _dated((best, clocks[0]), times)
-    return _dated((best,), times)
+        return _dated((best, clocks[0]), times, notes)
+    return _dated((best,), times, notes)
 
 
 def _rises(column: Column, columns: Sequence[Column]) -> bool:
@@ -66,7 +78,7 @@ def _rises(column: Column, columns: Sequence[Column]) -> bool:
     return True
 
 
-def _dated(columns: tuple[Column, ...], times: Times) -> Choice:
+def _dated(columns: tuple[Column, ...], times: Times, notes: Sequence[str]) -> Choice:
     """The entry of a time, with its formats and its zone."""
     keys: Keys = {"path": columns[0].name, **nulls(columns[0])}
     why, todo = times.proof, ""
@@ -85,13 +97,17 @@ def _dated(columns: tuple[Column, ...], times: Times) -> Choice:
         keys["format"] = formats[0]
     elif formats:
         keys["formats"] = formats
-    zone, said, vague = _zone(columns, times)
+    zone, said, vague = _zone(columns, times, notes)
     if zone:
         keys["timezone"] = zone
     if zone == UNDECIDED:
         zoned = f'the time zone, such as timezone = "Europe/Berlin" or "UTC": {vague}'
         todo = "; ".join(filter(None, (todo, zoned)))
-    why = "; ".join(filter(None, (why, said)))
+    odd = columns[0].odd
+    rejected = (
+        f"{', '.join(map(repr, odd[:3]))} {'is no time' if len(odd) == 1 else 'are no times'}: rejected" if odd else ""
+    )
+    why = "; ".join(filter(None, (why, said, rejected)))
     entry = Entry(key="observed_at", value="", why=why, todo=todo)
     return Choice(entry=entry, columns=columns, keys=keys)
 
@@ -111,27 +127,31 @@ def _telling(column: Column, times: Times) -> str:
     return column.distinct[0]
 
 
-def _zone(columns: Sequence[Column], times: Times) -> tuple[str, str, str]:
-    """The time zone to declare, a reason or remark, and the word for a zone that is not clear."""
+def _zone(columns: Sequence[Column], times: Times, notes: Sequence[str]) -> tuple[str, str, str]:
+    """The time zone to declare, a reason or remark, and why a zone is not clear."""
     if times.zoned:
         return "", "", ""
-    words = [word for column in columns for word in guess_names.words(column.name)]
     if times.foreign_zone:
         return UNDECIDED, "", f"{times.foreign_zone!r} is no name of one"
-    if {"utc", "gmt"} & set(words):
-        return "", "in UTC, as the column's name says", ""
-    named = " ".join(words)
-    zones = [zone for city, zone in _cities() if re.search(rf"\b{city}\b", named)]
+    clocked = times.clock or len(columns) > 1
+    names = " ".join(each.name for each in columns)
+    words = {word for each in columns for word in guess_names.words(each.name)} - _WORDS
+    words |= {word.casefold() for word in re.findall(r"\b[A-Z]{2,4}\b", " ".join((names, *notes)))}
+    offset = re.search(r"(?i)\b(?:utc|gmt) ?[-+\u2212] ?[0-9]+", " ".join((names, *notes)))
+    if vague := offset[0] if offset else min(_VAGUE_ZONES & words, default=""):
+        return UNDECIDED, "", f"{vague!r} is no name of one"
+    if {"utc", "gmt"} & words:
+        return "", "in UTC, as the column's name or a line above says", ""
+    plain = " ".join(word for each in columns for word in guess_names.words(each.name))
+    zones = [zone for city, zone in _cities() if re.search(rf"\b{city}\b", plain)]
     if len(zones) == 1:
         return zones[0], f"in {zones[0]}, as the column's name says", ""
-    vague = _VAGUE_ZONES & set(words)
-    if vague:
-        return UNDECIDED, "", f"{min(vague)!r} is no name of one"
-    hours = _hours(columns[0], times) if len(columns) == 1 and times.clock else ()
-    if hours:
-        return UNDECIDED, "", f"rows are a day apart at {' and '.join(hours)}, as clocks somewhere show it"
-    what = "without a time zone: taken as UTC" if times.clock else "days, taken as days of UTC"
-    return "", f"{what}; another one is said with timezone", ""
+    if not clocked:
+        return "", "days, taken as days of UTC; another one is said with timezone", ""
+    moments = _moments(columns, times)
+    if moments and all(f"{each:%H:%M}" in _DAYS_ENDS for each in moments):
+        return "", "days, taken as days of UTC; another one is said with timezone", ""
+    return UNDECIDED, "", _hours(moments) or _changed(moments) or "nothing says whose clocks these times are of"
 
 
 @cache
@@ -140,28 +160,59 @@ def _cities() -> tuple[tuple[str, str], ...]:
                  if zone.startswith(_REGIONS) and zone.count("/") == 1)  # fmt: skip
 
 
-def _hours(column: Column, times: Times) -> tuple[str, ...]:
-    """The times of day of rows that are a day apart, where they are not those of midnight."""
-    moments = _moments(column, times)
+def _hours(moments: Sequence[datetime]) -> str:
+    """The times of day of rows that are a day apart."""
     hours = Counter(f"{each:%H:%M}" for each in moments)
-    common = tuple(hour for hour, count in hours.most_common(2) if count * 5 > len(moments))
-    return common if _is_daily(moments) and common and not {"00:00", "23:59"} & set(hours) else ()
+    common = [hour for hour, count in hours.most_common(2) if count * 5 > len(moments)]
+    if not _is_daily(moments) or not common:
+        return ""
+    return f"rows are a day apart at {' and '.join(common)}, as clocks somewhere show it"
+
+
+def _changed(moments: Sequence[datetime]) -> str:
+    """The hour of a Sunday that comes twice as often as others, or not at all: clocks were set back or forward."""
+    rows = Counter(moments)
+    usual = sorted(rows.values())[len(rows) // 2] if rows else 1
+    times = sorted(rows)
+    steps = sorted(later - earlier for earlier, later in pairwise(times))
+    if not steps or (step := steps[len(steps) // 2]) > _HOUR:
+        return ""
+    for earlier, later in pairwise(times):
+        if _at_night(earlier) and rows[earlier] == 2 * usual:
+            return f"{earlier:%d %B %Y %H:%M} comes twice, as where clocks are set back"
+        if _at_night(later) and later - earlier == step + _HOUR:
+            return f"{later - _HOUR:%d %B %Y %H:%M} is left out, as where clocks are set forward"
+    return ""
+
+
+def _at_night(moment: datetime) -> bool:
+    """Whether clocks are changed at such times somewhere."""
+    return moment.isoweekday() == 7 and moment.hour < 5 and moment.month in (3, 4, 9, 10, 11)
 
 
 def is_daily(choice: Choice) -> bool:
     """Whether a row stands for a day."""
     if len(choice.columns) != 1 or choice.columns[0].times is None:
         return False
-    return _is_daily(_moments(choice.columns[0], choice.columns[0].times))
+    return _is_daily(_moments(choice.columns, choice.columns[0].times))
 
 
-def _moments(column: Column, times: Times) -> list[datetime]:
-    moments = (guess_times.moment(each, times) for each in column.distinct[:_JUDGED])
-    return [each for each in moments if each is not None]
+def _moments(columns: Sequence[Column], times: Times) -> list[datetime]:
+    """The moments of the first rows, with the time of day of a second column."""
+    found = []
+    clocks = columns[1].texts if len(columns) > 1 else ()
+    for number, written in enumerate(columns[0].texts[:_JUDGED]):
+        moment = guess_times.moment(written, times)
+        if moment is not None and number < len(clocks):
+            hour, minute = map(int, clocks[number].split(":")[:2])
+            moment = moment.replace(hour=hour % 24, minute=minute % 60)
+        found += [moment] if moment is not None else []
+    return found
 
 
 def _is_daily(moments: Sequence[datetime]) -> bool:
-    steps = sorted(abs(later - earlier) for earlier, later in pairwise(moments))
+    days = list(dict.fromkeys(moments))
+    steps = sorted(abs(later - earlier) for earlier, later in pairwise(days))
     return bool(steps) and steps[len(steps) // 2] == _DAY
 
 

@@ -1,10 +1,12 @@
 """What moment did a person write? In a declared format and time zone; what could be two moments is none.
 
 When clocks are set back an hour comes twice, when they are set forward one is left out: a time in the first is
-rejected unless the map says which is meant (`fold`), a time in the second always.
+rejected unless the map says which is meant (`fold`), a time in the second always. Months have names in many languages.
 """
 
+import calendar
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from functools import cache, partial
@@ -19,6 +21,30 @@ from kasparro.etl.values import BadValueError
 _DIGITS = dict.fromkeys(("%y", "%m", "%d", "%H", "%I", "%M", "%S"), r"\d\d") | {
     "%Y": r"\d{4}", "%j": r"\d{3}", "%f": r"\d{1,6}",
 }  # fmt: skip
+
+
+# Month by month, what it is called and shortened to in German, French, Spanish, Italian, Dutch, Portuguese, Polish,
+# Danish, Norwegian and Swedish, without accents. A word that is two months in two of them, or in others as Croatian's
+# listopad, must not be added.
+_MONTHS = {
+    word: number
+    for number, text in enumerate((
+        "januar january janvier janv jan januari enero ene gennaio gen janeiro styczen stycznia sty",
+        "februar february fevrier fevr fev feb februari febrero febbraio fevereiro luty lutego lut",
+        "marz maerz mrz march mars mar marzo maart mrt marco marzec marca",
+        "april avril avr apr abril abr aprile kwiecien kwietnia kwi",
+        "mai may mayo maggio mag mei maio maj maja",
+        "juni june juin jun junio giugno giu junho czerwiec czerwca cze",
+        "juli july juillet juil jul julio luglio lug julho lipiec lipca lip",
+        "august aout aug agosto ago augustus augusti sierpien sierpnia sie",
+        "september septembre sept sep septiembre setiembre set settembre setembro wrzesien wrzesnia wrz",
+        "oktober october octobre oct okt octubre ottobre ott outubro out pazdziernik pazdziernika paz",
+        "november novembre nov noviembre novembro listopad listopada lis",
+        "dezember december decembre dec dez diciembre dic dicembre dezembro grudzien grudnia gru desember des",
+    ), 1)
+    for word in text.split()
+}  # fmt: skip
+_NAME = re.compile(r"[^\W\d_]{3,}\.?")
 
 
 def converter(spec: FieldMap) -> Callable[[Any], datetime]:
@@ -72,11 +98,28 @@ def _strptime(found: Any, *, formats: Sequence[str]) -> datetime:
     raise values.not_a_time(found, f"must be a time written as {' or '.join(formats)}")
 
 
+def month(word: str) -> int:
+    """The month that a word names in one of the known languages, with or without accents; 0 for none."""
+    plain = unicodedata.normalize("NFKD", word.casefold().rstrip("."))
+    return _MONTHS.get("".join(sign for sign in plain if not unicodedata.combining(sign)), 0)
+
+
 def _parse(text: str, form: str) -> datetime | None:
     try:
         return datetime.strptime(text, form)  # noqa: DTZ007 - the caller knows its zone
     except ValueError:
+        if "%b" not in form and "%B" not in form:
+            return None
+    # A point behind a name may only shorten it: it counts neither here nor in the format.
+    form = form.replace("%b", "%B").replace("%B.", "%B")
+    try:
+        return datetime.strptime(_NAME.sub(_english, text), form)  # noqa: DTZ007
+    except ValueError:
         return None
+
+
+def _english(word: re.Match[str]) -> str:
+    return calendar.month_name[found] if (found := month(word[0])) else word[0]
 
 
 @cache

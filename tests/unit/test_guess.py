@@ -99,14 +99,14 @@ EXPORTS = {
         "us.csv",
         "Date,Time,Ticker,Last (USD)\n01/13/2024,9:30,BTC,42000.5\n01/02/2024,10:30,BTC,42001.5\n",
         {},
-        {"observed_at": {"template": "{Date} {Time}", "format": "%m/%d/%Y %H:%M"}},
+        {"observed_at": {"template": "{Date} {Time}", "format": "%m/%d/%Y %H:%M", "timezone": "?"}},
         ("BTC", "2024-01-13 09:30", "42000.5"),
     ),
     "hours with AM and PM": (
         "Bitstamp_BTCUSD_1h.csv",
         "Date,Symbol,Open,High,Low,Close\n2017-08-17 04-PM,BTCUSD,16199,16263,16160,16200.5\n",
         {},
-        {"observed_at": {"path": "Date", "format": "%Y-%m-%d %I-%p"}},
+        {"observed_at": {"path": "Date", "format": "%Y-%m-%d %I-%p", "timezone": "?"}},
         ("BTC", "2017-08-17 16:00", "16200.5"),
     ),
     "a column a coin": (
@@ -240,7 +240,7 @@ UNDECIDED = {
     "several pairs": ("date,pair,close\n2024-01-01,BTC/USD,6\n2024-01-01,ETH/USD,2\n", "symbol", "split the file"),
     "the time": ("symbol,price_usd\nBTC,65000\n", "observed_at", "no column holds times"),
     "a ruined time": ("time;symbol;price_usd\n1,77746E+12;BTC;6\n", "observed_at", "spreadsheet"),
-    "a month in Spanish": ("fecha,symbol,price_usd\n24 mayo 2024,BTC,6\n", "observed_at", "'mayo'"),
+    "a month in Finnish": ("date,symbol,price_usd\n24 toukokuu 2024,BTC,6\n", "observed_at", "'toukokuu'"),
     "a zone that is none": ("Date (EST),symbol,price_usd\n2024-01-01 09:30,BTC,6\n", "observed_at", "'est'"),
     "a zone that only clocks show": (
         "time,symbol,price_usd\n2024-10-25 02:00,BTC,6\n2024-10-26 02:00,BTC,6\n2024-10-27 01:00,BTC,6\n"
@@ -264,6 +264,45 @@ def test_guess_leaves_undecided(what: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         source_file.load(tmp_path / "my.toml")
     assert any(f'{key}: "?" stands for what is still to be filled in' in line for line in refused.value.problems)
+
+
+NIGHT = "".join(f"2024-10-27 0{hour}:00,BTC,6\n" for hour in (0, 1, 2, 2, 3, 4, 5))
+SPRING = "".join(f"31.03.2024;0{hour}:00;BTC;6\n" for hour in (0, 1, 3, 4, 5))
+# Rows of times, below their header -> what of observed_at is asked, None for nothing: the last are in no doubt.
+TIMES = [
+    ("Datum Uhrzeit (MEZ),symbol,price_usd\n2024-01-01 09:30,BTC,6\n", "'mez'"),
+    ("date_est,symbol,price_usd\n2024-01-01 09:30,BTC,6\n", "nothing says whose clocks"),
+    ("Time UTC+1,symbol,price_usd\n2024-01-01 09:30,BTC,6\n", "'UTC+1'"),
+    ("# all times CET\ndate,symbol,price_usd\n2024-01-01 09:30,BTC,6\n", "'cet'"),
+    ("date,symbol,price_usd\n" + NIGHT, "27 October 2024 02:00 comes twice"),
+    ("Datum;Uhrzeit;symbol;price_usd\n" + SPRING, "31 March 2024 02:00 is left out"),
+    ("date,symbol,price_usd\n2024-01-01 09:30,BTC,6\n", "nothing says whose clocks"),
+    ("date,symbol,price_usd\n25/01/2024,BTC,6\n01/26/2024,BTC,6\n", "25/01/2024 and 01/26/2024 are not in the same"),
+    ("date,symbol,price_usd\n11/01/2024,BTC,6\n12/01/2024,BTC,6\n01/13/2024,BTC,6\n", "01/13/2024 and 11/01"),
+    ("date,symbol,price_usd\n2024-13-41,BTC,6\n", "'date' holds no times that can be read, but '2024-13-41'"),
+    ("# times are UTC\ndate,symbol,price_usd\n2024-01-01 09:30,BTC,6\n", None),
+    ("date,symbol,price_usd\n2024-01-01 00:00:00,BTC,6\n2024-01-02 00:00:00,BTC,6\n", None),
+    ("date;symbol;price_usd\n1. Jan. 2024;BTC;6\n2. Mai 2024;BTC;6\n", None),
+    ("fecha,symbol,price_usd\n24 de mayo de 2024,BTC,6\n", None),
+]
+
+
+@pytest.mark.parametrize(("content", "asked"), TIMES)
+def test_guess_asks_for_a_time_that_could_be_two(content: str, asked: str | None, tmp_path: Path) -> None:
+    """Local clocks are not taken for those of UTC, and dates that contradict each other for none of both."""
+    found = look(write(tmp_path, "times.csv", content)).undecided.get("observed_at")
+    assert found is None if asked is None else asked in str(found)
+
+
+def test_guess_takes_a_column_of_times_for_one_when_a_few_rows_are_none(tmp_path: Path) -> None:
+    """A footer is a rejection, and no reason to date all rows alike."""
+    rows = "".join(f"2024-01-{day:02},BTC,6\n" for day in range(1, 20))
+    path = write(tmp_path, "a.csv", f"Date,symbol,price_usd\n{rows}Total,,114\nSource: somebody,,\n")
+    found = look(path)
+    assert (found.fields["observed_at"], found.undecided) == ("Date", {})
+    assert "'Total', 'Source: somebody' are no times: rejected" in guess_toml.write(guess.run([path]))
+    assert found.trial is not None
+    assert (found.trial.quotes, found.trial.rejected) == (19, 2)
 
 
 def test_guess_takes_no_currency_for_dollars(tmp_path: Path) -> None:
