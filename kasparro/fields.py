@@ -63,14 +63,13 @@ class Rename:
 
 @frozen(kw_only=True)
 class OpenDrift:
-    """What a run must know of a drift that was seen before it."""
+    """What a run must know of a drift that was seen before it; `baselines` are the inputs in which it is."""
 
     id: int
-    slice: str
     path: str
     kind: DriftKind
-    renamed_to: str | None
-    action: DriftAction
+    renamed_to: str | None = None
+    baselines: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -89,7 +88,7 @@ class KnownFields:
 class FieldNotes:
     """What looking at a page's fields found, to be written with its batches.
 
-    `baseline` names the input, `learned` what is new of its usual fields, `resolved` the ids of drifts that are over.
+    `baseline` names the input, `learned` what is new of its usual fields, `resolved` the ids of drifts over in it.
     """
 
     slice: str

@@ -8,7 +8,7 @@ from kasparro.app import App
 from kasparro.commands import logs, output
 from kasparro.commands.signals import Stop
 from kasparro.config import Config
-from kasparro.store import drift_records, drifts
+from kasparro.store import drift_decisions, drift_records
 from kasparro.store.bounded import BoundedDatabase
 
 _HEADERS = (
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
         app.open_database(stop, wait_seconds=config.db_wait_seconds, migrate_first=False)
         if args.action == "list":
             return _list(args, app)
-        decide = drifts.accept if args.action == "accept" else drifts.reject
+        decide = drift_decisions.accept if args.action == "accept" else drift_decisions.reject
         with app.database.transaction() as conn:
             status = decide(conn, args.drift)
             drift = json.loads(drift_records.get(conn, args.drift), parse_float=str)

@@ -22,7 +22,7 @@ from kasparro.etl.policies import Policy
 from kasparro.etl.profile import Profile
 from kasparro.etl.source import Kind, Source
 from kasparro.etl.usual import Usual
-from kasparro.fields import Drift, DriftAction, DriftKind, FieldNotes, KnownFields, Rename
+from kasparro.fields import Drift, DriftAction, DriftKind, FieldNotes, KnownFields, OpenDrift, Rename
 from kasparro.model import BACKFILL_PREFIX, LIVE, Page
 
 logger = logging.getLogger(__name__)
@@ -101,7 +101,8 @@ class Watch:
         notes = FieldNotes(slice=self._slice, baseline=baseline_of(self._source, self._slice), found=told)
         if self.refusal is not None or not page.last:
             return notes if told else None
-        notes = evolve(notes, resolved=self._resolved(known), learned=self._learned(known))
+        is_over = [one for one in self._open(known) if self._is_over(one)]
+        notes = evolve(notes, resolved=tuple(one.id for one in is_over), learned=self._learned(known, is_over))
         return notes if notes.found or notes.resolved or notes.learned else None
 
     def _begin(self) -> KnownFields:
@@ -124,8 +125,9 @@ class Watch:
                 path: [
                     other
                     for other in paths
-                    # What a rename put there is a difference as long as nobody accepted it.
-                    if other != path and Rename(path=path, renamed_to=other) not in known.renames
+                    # What a rename put there is a difference until it is usual.
+                    if other != path
+                    and (other in self._baseline or Rename(path=path, renamed_to=other) not in known.renames)
                 ]
                 for paths in reads
                 for path in paths
@@ -224,20 +226,18 @@ class Watch:
             details=_details(each, names, self._source, self._slice),
         )
 
-    def _resolved(self, known: KnownFields) -> tuple[int, ...]:
-        """The open drifts of this input that are over."""
+    def _open(self, known: KnownFields) -> list[OpenDrift]:
+        """The open drifts of this input."""
         here = baseline_of(self._source, self._slice)
-        return tuple(
-            one.id
-            for one in known.open
-            if baseline_of(self._source, one.slice) == here
-            and (one.path, one.kind) not in self._told
-            and drift.is_over(one.kind, one.path, self._baseline, self._seen)
-        )
+        return [one for one in known.open if here in one.baselines]
 
-    def _learned(self, known: KnownFields) -> dict[str, dict[str, Any]]:
-        paths = {path for one in known.open for path in (one.path, one.renamed_to) if path is not None}
-        paths |= self._disputed
+    def _is_over(self, one: OpenDrift) -> bool:
+        return (one.path, one.kind) not in self._told and drift.is_over(one.kind, one.path, self._baseline, self._seen)
+
+    def _learned(self, known: KnownFields, is_over: Collection[OpenDrift]) -> dict[str, dict[str, Any]]:
+        """What is usual now, of fields that no drift is about; of its paths is told when it is closed."""
+        still = [one for one in self._open(known) if one not in is_over]
+        paths = {path for one in still for path in (one.path, one.renamed_to) if path is not None} | self._disputed
         return {path: each.as_json() for path, each in drift.learn(self._baseline, self._seen, paths).items()}
 
     def _names(self, path: str) -> list[str]:

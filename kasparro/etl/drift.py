@@ -1,15 +1,16 @@
 """How do the fields of some records differ from what is usual for their input? Pure comparison; what is done about a
 difference is the policy's, in compare.py.
 
-A field that comes and goes is not missed, and not new: the baseline knows in which share of the records it is.
+A field that comes and goes is not missed, and not new: the baseline knows in which share of the records it is. Objects
+are no fields, they speak through those in them: a value that became one is gone, or went into it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from attrs import frozen
 
 from kasparro.etl import profile, rename, usual
-from kasparro.etl.profile import Profile
+from kasparro.etl.profile import Field, Profile
 from kasparro.etl.usual import Usual
 from kasparro.fields import DriftKind, Rename
 
@@ -71,25 +72,27 @@ def differences(
     """What differs in `seen`: a page by its number, or without one all that was read. Of few records, nothing does."""
     if not baseline or seen.records < MIN_RECORDS:
         return []
-    complete = page is None
-    if page is not None:
-        baseline = {path: each.on_page(page) for path, each in baseline.items()}
+    before = baseline if page is None else {path: each.on_page(page) for path, each in baseline.items()}
+    before = {path: each for path, each in before.items() if not each.groups}
     now = {path: usual.of(each, seen.records) for path, each in seen.fields.items()}
-    changed = [path for path in baseline if path in now and _type_changed(baseline[path], seen, path)]
+    now = {path: each for path, each in now.items() if not each.groups}
     vanished = {
         path: each
-        for path, each in baseline.items()
-        if _vanished(path, each, now, rules, complete=complete) and not _below(path, changed)
+        for path, each in before.items()
+        if _missed(path, each, now, rules, complete=page is None) and (path in now or _gone(path, each, seen))
     }
+    vanished = {path: each for path, each in vanished.items() if not _stood_in(path, vanished, rules)}
     appeared = {
         path: each
         for path, each in now.items()
-        if path not in baseline and each.share >= _NEW_SHARE and not _grouping(each) and not rules.is_optional(path)
-        if not _below(path, changed)
+        # Where an object was, a value is new; that there is none says nothing.
+        if path not in before and (each.share if path not in baseline else 1 - each.empty) >= _NEW_SHARE
+        if not rules.is_optional(path)
     }
     renamed = _renames(vanished, appeared, rules)
     gone = {each.path for each in renamed}
     come = {each.renamed_to for each in renamed} | set(rules.mapped)
+    both = {path: (each, now[path]) for path, each in before.items() if path in now and not rules.is_optional(path)}
     return [
         *renamed,
         *(
@@ -98,12 +101,10 @@ def differences(
             if path not in gone
         ),
         *(Difference(path=path, kind=DriftKind.ADDED, after=appeared[path]) for path in appeared if path not in come),
-        *(
-            Difference(path=path, kind=DriftKind.TYPE_CHANGED, before=baseline[path], after=now[path])
-            for path in changed
-            if not rules.is_optional(path)
+        *_changed(both, DriftKind.TYPE_CHANGED, lambda path: _type_changed(*both[path], seen.fields[path])),
+        *_changed(
+            both, DriftKind.NULL_JUMP, lambda path: page is None and _null_jumped(*both[path], seen.fields[path])
         ),
-        *(_null_jumps(baseline, now, seen, rules) if complete else ()),
     ]
 
 
@@ -126,68 +127,37 @@ def learn(baseline: Mapping[str, Usual], seen: Profile, apart_from: Collection[s
 
 
 def is_over(kind: DriftKind, path: str, baseline: Mapping[str, Usual], seen: Profile) -> bool:
-    """Whether all that was read says that a field is back as it was, where no difference was found in it."""
-    if seen.records < MIN_RECORDS:
-        return False
+    """Whether a drift in which all that was read shows no difference is over; else it was not to be seen."""
+    if (path in baseline) == (kind is DriftKind.ADDED):
+        # Nothing that is usual is new, nothing else can be missed.
+        return True
     found = seen.fields.get(path)
-    if kind is DriftKind.ADDED:
-        return found is None
-    if found is None or path not in baseline:
-        return False
-    now, before = usual.of(found, seen.records), baseline[path]
-    if kind is DriftKind.TYPE_CHANGED:
-        return now.type == before.type
-    return now.share >= _RENAMED_SHARE
+    if kind is DriftKind.TYPE_CHANGED and found is not None:
+        return profile.count_values(found) >= MIN_RECORDS
+    return seen.records >= MIN_RECORDS and (found is not None or len(seen.fields) < profile.MAX_PATHS)
 
 
 def _renames(vanished: Mapping[str, Usual], appeared: Mapping[str, Usual], rules: Rules) -> list[Difference]:
-    known = [
-        each
-        for each in rules.renamed
-        if each.path in vanished
-        and each.renamed_to in appeared
-        # A name that means something else by now is no longer what the field was renamed to.
-        and rename.score(each.path, vanished[each.path], each.renamed_to, appeared[each.renamed_to]) >= rename.PROPOSED
-    ]
-    left = {path: each for path, each in vanished.items() if path not in {one.path for one in known}}
-    targets = {
-        path: each
-        for path, each in appeared.items()
-        if each.share >= _RENAMED_SHARE and path not in {one.renamed_to for one in known}
-    }
-    found = [
+    known = {each.renamed_to for each in rules.renamed}
+    targets = {path: each for path, each in appeared.items() if each.share >= _RENAMED_SHARE or path in known}
+    return [
         Difference(
-            path=each.path,
+            path=pair.rename.path,
             kind=DriftKind.RENAMED,
-            before=vanished[each.path],
-            after=appeared[each.renamed_to],
-            renamed_to=each.renamed_to,
-            confidence=rename.score(each.path, vanished[each.path], each.renamed_to, appeared[each.renamed_to]),
+            before=vanished[pair.rename.path],
+            after=targets[pair.rename.renamed_to],
+            renamed_to=pair.rename.renamed_to,
+            confidence=pair.confidence,
+            margin=pair.margin,
+            certain=pair.certain or pair.rename in rules.renamed,
         )
-        for each in known
+        for pair in rename.pairs(vanished, targets, known=rules.renamed, excluded=rules.excluded)
     ]
-    for pair in rename.pairs(left, targets, excluded=rules.excluded):
-        found.append(
-            Difference(
-                path=pair.rename.path,
-                kind=DriftKind.RENAMED,
-                before=left[pair.rename.path],
-                after=targets[pair.rename.renamed_to],
-                renamed_to=pair.rename.renamed_to,
-                confidence=pair.confidence,
-                margin=pair.margin,
-                certain=pair.certain,
-            )
-        )
-    return found
 
 
-def _vanished(path: str, before: Usual, now: Mapping[str, Usual], rules: Rules, *, complete: bool) -> bool:
+def _missed(path: str, before: Usual, now: Mapping[str, Usual], rules: Rules, *, complete: bool) -> bool:
     after = now.get(path)
-    # Among more paths than are looked at, one that is not seen may be there.
-    if _grouping(before) or rules.is_optional(path) or (after is None and len(now) >= profile.MAX_PATHS):
-        return False
-    if any(_usual(now, other) for other in rules.alternatives.get(path, ())):
+    if rules.is_optional(path) or any(_usual(now, other) for other in rules.alternatives.get(path, ())):
         return False
     if path in rules.required and (after is None or after.empty == 1):
         # Not one quote can be made, and of most records there were some.
@@ -195,39 +165,39 @@ def _vanished(path: str, before: Usual, now: Mapping[str, Usual], rules: Rules, 
     return after is None and before.share >= (_USUAL_SHARE if complete else _USUAL_SHARE_OF_PAGES)
 
 
-def _type_changed(before: Usual, seen: Profile, path: str) -> bool:
-    found = seen.fields[path]
-    now = usual.of(found, seen.records)
-    if found.seen - found.null < MIN_RECORDS or before.type is None:
+def _stood_in(path: str, vanished: Mapping[str, Usual], rules: Rules) -> bool:
+    """Whether a path read instead of this one, and more usual, is gone as well: one value is missed once."""
+    mine = (vanished[path].share, path)
+    return any((vanished[each].share, each) > mine for each in rules.alternatives.get(path, ()) if each in vanished)
+
+
+def _gone(path: str, before: Usual, seen: Profile) -> bool:
+    if path in seen.fields:
+        # There is an object instead of values, if there mostly were some.
+        return before.empty <= _EMPTY
+    # Among more paths than are looked at, one that is not seen may be there.
+    return len(seen.fields) < profile.MAX_PATHS
+
+
+def _changed(
+    both: Mapping[str, tuple[Usual, Usual]], kind: DriftKind, is_changed: Callable[[str], bool]
+) -> Iterator[Difference]:
+    for path, (before, after) in both.items():
+        if is_changed(path):
+            yield Difference(path=path, kind=kind, before=before, after=after)
+
+
+def _type_changed(before: Usual, after: Usual, found: Field) -> bool:
+    if profile.count_values(found) < MIN_RECORDS or before.type is None:
         return False
-    return before.types[before.type] >= _ONE_TYPE and now.types.get(before.type, 0.0) <= _OTHER_TYPE
+    return before.types[before.type] >= _ONE_TYPE and after.types.get(before.type, 0.0) <= _OTHER_TYPE
 
 
-def _null_jumps(
-    baseline: Mapping[str, Usual], now: Mapping[str, Usual], seen: Profile, rules: Rules
-) -> list[Difference]:
-    jumps = []
-    for path, before in baseline.items():
-        after = now.get(path)
-        if after is None or rules.is_optional(path) or _grouping(before) or _grouping(after):
-            continue
-        # Of a field that comes and goes only its nulls count, and of those only enough.
-        steady = before.share >= _USUAL_SHARE
-        if not steady and seen.fields[path].seen < MIN_RECORDS:
-            continue
-        jump = after.empty - before.empty if steady else after.null - before.null
-        if jump >= _JUMP:
-            jumps.append(Difference(path=path, kind=DriftKind.NULL_JUMP, before=before, after=after))
-    return jumps
-
-
-def _grouping(each: Usual) -> bool:
-    """Whether it is an object, mostly: the fields in it speak for themselves."""
-    return each.types.get("object", 0.0) > 0
-
-
-def _below(path: str, others: Collection[str]) -> bool:
-    return any(path.startswith(f"{other}.") for other in others)
+def _null_jumped(before: Usual, after: Usual, found: Field) -> bool:
+    if before.share >= _USUAL_SHARE:
+        return after.empty - before.empty >= _JUMP
+    # Of a field that comes and goes only its nulls count, and of those only enough.
+    return found.seen >= MIN_RECORDS and after.null - before.null >= _JUMP
 
 
 def _usual(now: Mapping[str, Usual], path: str) -> bool:

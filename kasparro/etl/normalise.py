@@ -232,16 +232,21 @@ def _getter(source: Source, spec: FieldMap) -> Getter:
     picky = bool(nulls) or spec.zero_is_null
 
     def get(fields: Mapping[str, Any]) -> Any:
+        group = None
         for lookup in lookups:
             found = lookup(fields)
             if found is None or found == "":
+                continue
+            if isinstance(found, dict):
+                # No value, but one of the other paths may lead into it.
+                group = found
                 continue
             if isinstance(found, str) and found.isspace():
                 continue
             if picky and (_is_null(found, nulls) or (spec.zero_is_null and values.is_zero(found))):
                 continue
             return found
-        return constant
+        return constant if group is None else group
 
     return get
 

@@ -46,9 +46,16 @@ class Pair:
 
 
 def pairs(
-    vanished: Mapping[str, Usual], appeared: Mapping[str, Usual], *, excluded: Collection[Rename] = ()
+    vanished: Mapping[str, Usual],
+    appeared: Mapping[str, Usual],
+    *,
+    known: Collection[Rename] = (),
+    excluded: Collection[Rename] = (),
 ) -> list[Pair]:
-    """The likely renames, at most one a field, the surest first. `excluded` are none, whatever they look like."""
+    """The likely renames, at most one a field, the surest first, but `known` ones before any other.
+
+    `excluded` are none, whatever they look like.
+    """
     scores = {
         Rename(path=old, renamed_to=new): score(old, vanished[old], new, appeared[new])
         for old in sorted(vanished)[:_MAX_FIELDS]
@@ -58,7 +65,7 @@ def pairs(
         scores.pop(rename, None)
     found: list[Pair] = []
     taken: set[tuple[str, str]] = set()
-    for rename in sorted(scores, key=lambda each: (-scores[each], each.path, each.renamed_to)):
+    for rename in sorted(scores, key=lambda each: (each not in known, -scores[each], each.path, each.renamed_to)):
         sides = {("old", rename.path), ("new", rename.renamed_to)}
         if scores[rename] < PROPOSED or sides & taken:
             continue

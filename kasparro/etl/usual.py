@@ -30,6 +30,11 @@ class Usual:
         """The type that most values have."""
         return max(self.types, key=lambda name: (self.types[name], name), default=None)
 
+    @property
+    def groups(self) -> bool:
+        """Whether it is an object: the fields in it speak for themselves."""
+        return self.type == "object"
+
     def as_json(self) -> dict[str, Any]:
         """For the baseline, and for the details of a drift."""
         known = {"share": self.share, "null": self.null, "types": dict(self.types), "stats": profile.given(self.stats)}

@@ -1,15 +1,23 @@
 """Drifts: how fields of sources differ from their baselines, those baselines, and the renames in force.
 
-A run writes them with a batch, behind its fence; a person decides about them at any time.
+A run writes them with a batch, behind its fence; a person decides about them at any time. A drift is about one field,
+in the inputs whose baselines it names; a field has one open drift an input. How it goes on:
+
+    from       to        when
+    -          open      a run finds it; not what was rejected as a rename
+    open       resolved  the last of its inputs was read and loaded without it, or another drift of the field came up
+    open       accepted  a person says so: the baselines are what is now, a rename is in force
+    open       rejected  a person says so, of a rename: it is in force no more
+    accepted   rejected  a person says so: the baselines are what was before, a rename is in force no more
+    resolved   rejected  a person says so, of a rename: it is in force no more
+    rejected   accepted  a person says so, of a rename: as from open
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
 from psycopg.types.json import Jsonb
 
-from kasparro import errors
 from kasparro.fields import Drift, DriftAction, DriftKind, FieldNotes, KnownFields, OpenDrift, Rename
 from kasparro.store import totals
 from kasparro.store.db import Connection
@@ -26,7 +34,7 @@ def find_known(conn: Connection, source: str, baseline: str) -> KnownFields:
     ).fetchone()
     found = conn.execute(
         """
-        select id, slice, path, kind, renamed_to, action, status
+        select id, path, kind, renamed_to, status, details -> 'baselines'
         from drifts
         where source = %(source)s
         and (status = 'open' or (status = 'rejected' and kind = 'renamed'))
@@ -37,15 +45,13 @@ def find_known(conn: Connection, source: str, baseline: str) -> KnownFields:
     return KnownFields(
         baseline=row[0] if row is not None else {},
         open=tuple(
-            OpenDrift(
-                id=id_, slice=slice_name, path=path, kind=DriftKind(kind), renamed_to=new, action=DriftAction(action)
-            )
-            for id_, slice_name, path, kind, new, action, status in found
+            OpenDrift(id=id_, path=path, kind=DriftKind(kind), renamed_to=new, baselines=tuple(baselines or ()))
+            for id_, path, kind, new, status, baselines in found
             if status == "open"
         ),
         renames=tuple(list_renames(conn, source)),
         rejected=frozenset(
-            Rename(path=path, renamed_to=new) for _, _, path, _, new, _, status in found if status == "rejected"
+            Rename(path=path, renamed_to=new) for _, path, _, new, status, _ in found if status == "rejected"
         ),
     )
 
@@ -64,16 +70,7 @@ def write(conn: Connection, source: str, run_id: int, notes: FieldNotes) -> None
     written = [_upsert(conn, source, run_id, notes.slice, drift) for drift in found]
     _note_seen(conn, run_id, [row[0] for row in written if row])
     totals.count_drifts(conn, source, [drift.kind for drift, row in zip(found, written, strict=True) if row and row[1]])
-    if notes.resolved:
-        conn.execute(
-            """
-            update drifts
-            set status = 'resolved', closed_at = clock_timestamp()
-            where id = any(%(ids)s)
-            and status = 'open'
-            """,
-            {"ids": list(notes.resolved)},
-        )
+    _resolve(conn, notes.resolved, [notes.baseline])
     if notes.learned:
         conn.execute(
             """
@@ -99,6 +96,7 @@ def _note_seen(conn: Connection, run_id: int, drift_ids: list[int]) -> None:
 
 def _upsert(conn: Connection, source: str, run_id: int, slice_name: str, drift: Drift) -> tuple[int, bool] | None:
     """The id of the drift and whether it is new; None where a person decided about it while the run was under way."""
+    _close_other_rename(conn, source, drift)
     values = {
         "source": source,
         "slice": slice_name,
@@ -139,7 +137,6 @@ def _upsert(conn: Connection, source: str, run_id: int, slice_name: str, drift: 
         on conflict (source, path, kind) where status = 'open' do update
         set
             slice = excluded.slice,
-            renamed_to = excluded.renamed_to,
             confidence = excluded.confidence,
             action = excluded.action,
             details = excluded.details || jsonb_build_object(
@@ -161,97 +158,69 @@ def _upsert(conn: Connection, source: str, run_id: int, slice_name: str, drift: 
     if row is None:
         return None
     if drift.action is DriftAction.MAPPED:
-        _put_in_force(conn, row[0])
-    if drift.kind in (DriftKind.RENAMED, DriftKind.MISSING):
-        # What was seen before turns out to be this.
-        conn.execute(
-            """
-            update drifts
-            set status = 'resolved', closed_at = clock_timestamp()
-            where source = %(source)s
-            and status = 'open'
-            and (
-                (path = %(path)s and kind in ('missing', 'renamed') and kind <> %(kind)s)
-                or (path = %(renamed_to)s and kind = 'added')
-            )
-            """,
-            values,
-        )
+        put_in_force(conn, row[0])
+    supersede(conn, row[0], drift.details)
     return row[0], row[1]
 
 
-@frozen(kw_only=True)
-class _Kept:
-    """A drift that a person decides about."""
-
-    id: int
-    source: str
-    path: str
-    kind: DriftKind
-    renamed_to: str | None
-    status: str
-    details: Mapping[str, Any]
-
-
-def accept(conn: Connection, drift_id: int) -> str:
-    """Take a drift for the new usual; a rename is in force from now on. Its new status.
-
-    Raises NotFoundError, and ConflictError for one that is over.
-    """
-    kept = _lock(conn, drift_id)
-    if kept.status == "accepted":
-        return kept.status
-    if kept.kind is DriftKind.RENAMED and kept.status in ("open", "rejected"):
-        _put_in_force(conn, kept.id)
-    elif kept.status != "open":
-        raise errors.KasparroError(f"drift {drift_id} is {kept.status}: there is nothing to accept", code="drift_over")
-    _rewrite_baselines(conn, kept, gone=kept.path, come=kept.renamed_to or kept.path, usual=kept.details.get("after"))
-    return _close(conn, kept, "accepted")
-
-
-def reject(conn: Connection, drift_id: int) -> str:
-    """Undo what was accepted or mapped by itself; a rename that was rejected is not proposed again. Its new status.
-
-    Raises NotFoundError, and KasparroError for what cannot be rejected.
-    """
-    kept = _lock(conn, drift_id)
-    if kept.status == "rejected":
-        return kept.status
-    if kept.kind is not DriftKind.RENAMED and kept.status == "open":
-        raise errors.KasparroError(
-            f"drift {drift_id} is {kept.kind}: only a rename can be rejected; this is accepted as the new usual, or "
-            "resolved when the field is back as it was",
-            code="drift_open",
-        )
-    if kept.status == "accepted":
-        _rewrite_baselines(
-            conn, kept, gone=kept.renamed_to or kept.path, come=kept.path, usual=kept.details.get("before")
-        )
-    elif kept.status == "resolved" and kept.kind is not DriftKind.RENAMED:
-        raise errors.KasparroError(f"drift {drift_id} is resolved: there is nothing to reject", code="drift_over")
-    conn.execute("delete from field_renames where drift_id = %(id)s", {"id": kept.id})
-    return _close(conn, kept, "rejected")
-
-
-def _lock(conn: Connection, drift_id: int) -> _Kept:
-    row = conn.execute(
+def _close_other_rename(conn: Connection, source: str, drift: Drift) -> None:
+    """A row is one rename: what a field is called now takes the place of what it was called before."""
+    conn.execute(
         """
-        select id, source, path, kind, renamed_to, status, details
-        from drifts
-        where id = %(id)s
-        for update
+        update drifts
+        set status = 'resolved', closed_at = clock_timestamp()
+        where source = %(source)s
+        and path = %(path)s
+        and kind = 'renamed'
+        and renamed_to <> %(renamed_to)s
+        and status = 'open'
         """,
-        {"id": drift_id},
-    ).fetchone()
-    if row is None:
-        raise errors.NotFoundError(f"there is no drift {drift_id}")
-    id_, source, path, kind, renamed_to, status, details = row
-    return _Kept(
-        id=id_, source=source, path=path, kind=DriftKind(kind), renamed_to=renamed_to, status=status, details=details
+        {"source": source, "path": drift.path, "renamed_to": drift.renamed_to},
     )
 
 
-def _put_in_force(conn: Connection, drift_id: int) -> None:
+def supersede(conn: Connection, drift_id: int, details: Mapping[str, Any]) -> None:
+    """What was found in the fields of this drift before is over in its inputs: it turned out to be this."""
+    others = conn.execute(
+        """
+        select o.id
+        from drifts d
+        join drifts o on o.source = d.source and o.path in (d.path, d.renamed_to) and o.id <> d.id
+        where d.id = %(id)s
+        and o.status = 'open'
+        order by o.id
+        """,
+        {"id": drift_id},
+    ).fetchall()
+    _resolve(conn, [other for (other,) in others], details.get("baselines", []))
+
+
+def _resolve(conn: Connection, ids: Sequence[int], baselines: Sequence[str]) -> None:
+    """These drifts are over in these inputs; one that is in no other is resolved."""
+    if not ids:
+        return
+    conn.execute(
+        """
+        update drifts d
+        set
+            status = case when n.others = '[]' then 'resolved' else d.status end,
+            closed_at = case when n.others = '[]' then clock_timestamp() end,
+            details = d.details || case
+                when n.others = '[]' then '{}'
+                else jsonb_build_object('baselines', n.others)
+            end
+        from drifts o
+        cross join lateral (select coalesce(o.details -> 'baselines', '[]') - %(baselines)s::text[] as others) n
+        where o.id = d.id
+        and d.id = any(%(ids)s)
+        and d.status = 'open'
+        """,
+        {"ids": list(ids), "baselines": list(baselines)},
+    )
+
+
+def put_in_force(conn: Connection, drift_id: int) -> None:
+    """Let the source be read with this rename from now on."""
     conn.execute(
         """
         insert into field_renames (source, path, renamed_to, drift_id)
@@ -263,33 +232,3 @@ def _put_in_force(conn: Connection, drift_id: int) -> None:
         """,
         {"id": drift_id},
     )
-
-
-def _rewrite_baselines(conn: Connection, kept: _Kept, *, gone: str, come: str, usual: object) -> None:
-    """In every input where it was seen, one field is usual no more and another, as it was then, is."""
-    conn.execute(
-        """
-        update field_baselines
-        set fields = (fields - %(gone)s::text) || %(come)s::jsonb, updated_at = clock_timestamp()
-        where source = %(source)s
-        and slice = any(%(baselines)s)
-        """,
-        {
-            "source": kept.source,
-            "baselines": kept.details.get("baselines", []),
-            "gone": gone,
-            "come": Jsonb({come: usual} if usual is not None else {}),
-        },
-    )
-
-
-def _close(conn: Connection, kept: _Kept, status: str) -> str:
-    conn.execute(
-        """
-        update drifts
-        set status = %(status)s, closed_at = clock_timestamp()
-        where id = %(id)s
-        """,
-        {"id": kept.id, "status": status},
-    )
-    return status

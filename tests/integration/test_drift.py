@@ -24,7 +24,7 @@ from kasparro.etl.policies import Policy
 from kasparro.etl.replay import Replay
 from kasparro.etl.source import FieldMap, Files, Kind, Limits
 from kasparro.model import REPLAY, RunStatus, Trigger
-from kasparro.store import drifts
+from kasparro.store import drift_decisions
 from kasparro.store.replays import Wanted
 from kasparro.upstream.options import Options
 from kasparro.upstream.server import UpstreamServer
@@ -156,7 +156,7 @@ def test_batch_without_a_required_field_is_kept_from_the_tables_until_its_rename
     assert seen(etl) == [("renamed", "current_price", "worth", "quarantined", "open")]
     assert etl.quotes() == quotes
     assert etl.value("select count(*) from rejections where code = 'schema_drift' and resolved_at is null") == 250
-    assert decide(etl, drifts.accept) == "accepted"
+    assert decide(etl, drift_decisions.accept) == "accepted"
     assert replay(etl, upstream.gecko).counts.inserted >= 200
     assert etl.value("select count(*) from rejections where code = 'schema_drift' and resolved_at is null") == 0
     third = etl.run(of=upstream.gecko)
@@ -171,7 +171,7 @@ def test_rejected_rename_is_undone_and_not_proposed_again(etl, upstream):
     upstream.rename("market_cap", "mcap")
     etl.run(of=upstream.gecko)
     assert seen(etl) == [("renamed", "market_cap", "mcap", "mapped", "open")]
-    assert decide(etl, drifts.reject) == "rejected"
+    assert decide(etl, drift_decisions.reject) == "rejected"
     assert etl.rows("select * from field_renames") == []
     upstream.mend(tick=1001)
     upstream.rename("market_cap", "mcap")
@@ -192,13 +192,13 @@ def test_accepted_rename_can_be_rejected_later(etl, upstream):
     upstream.rename("market_cap", "mcap")
     etl.run(of=upstream.gecko)
     known = "select fields ? 'market_cap', fields ? 'mcap' from field_baselines"
-    assert decide(etl, drifts.accept) == decide(etl, drifts.accept) == "accepted"
+    assert decide(etl, drift_decisions.accept) == decide(etl, drift_decisions.accept) == "accepted"
     assert etl.rows(known) == [(False, True)]
     etl.run(of=upstream.gecko)
     assert seen(etl) == [("renamed", "market_cap", "mcap", "mapped", "accepted")]
-    assert decide(etl, drifts.reject) == decide(etl, drifts.reject) == "rejected"
+    assert decide(etl, drift_decisions.reject) == decide(etl, drift_decisions.reject) == "rejected"
     assert etl.rows(known) == [(True, False)]
-    assert decide(etl, drifts.accept) == "accepted"
+    assert decide(etl, drift_decisions.accept) == "accepted"
     assert etl.rows("select path, renamed_to from field_renames") == [("market_cap", "mcap")]
 
 
@@ -292,11 +292,11 @@ def test_other_kinds_are_seen_accepted_and_are_usual_then(etl):
         ("type_changed", "rank", "warned"),
     ]  # fmt: skip
     for number in range(1, 5):
-        decide(etl, drifts.accept, number)
+        decide(etl, drift_decisions.accept, number)
     etl.run(changed)
     assert etl.value("select count(*) from drifts") == 4
     with pytest.raises(errors.NotFoundError, match="no drift 9"):
-        decide(etl, drifts.accept, 9)
+        decide(etl, drift_decisions.accept, 9)
 
 
 def test_only_a_rename_can_be_rejected_while_it_is_open(etl):
@@ -304,11 +304,11 @@ def test_only_a_rename_can_be_rejected_while_it_is_open(etl):
     etl.run(page(*records(40)))
     etl.run(page(*records(40, cap=None)))
     with pytest.raises(errors.KasparroError, match="only a rename"):
-        decide(etl, drifts.reject)
+        decide(etl, drift_decisions.reject)
     etl.run(page(*records(40)))
     assert seen(etl) == [("missing", "cap", None, "warned", "resolved")]
     with pytest.raises(errors.KasparroError, match="is resolved"):
-        decide(etl, drifts.accept)
+        decide(etl, drift_decisions.accept)
 
 
 def test_drift_is_written_once_when_its_batch_is_tried_again_and_its_run_dies(etl):
@@ -354,6 +354,56 @@ def test_files_are_compared_with_their_own_past_only(etl):
     assert seen(etl) == []
     etl.run(page(*records(40, opened="1"), slice_name="one.csv"), of=files)
     assert etl.rows("select path, renamed_to, slice from drifts") == [("open", "opened", "one.csv")]
+
+
+def test_drift_of_two_files_is_over_when_both_are_as_they_were(etl):
+    """And of a field that is disputed in one of them, another goes on learning."""
+    files = source(kind=Kind.CSV_FILES, http=None, files=Files(glob="/nowhere/*.csv"))
+
+    def read(name: str, **more: Any) -> None:
+        etl.run(page(*records(40, **more), slice_name=name), of=files)
+
+    for more in ({}, {"cap": None}):
+        read("one.csv", **more)
+        read("two.csv", **more)
+    assert seen(etl) == [("missing", "cap", None, "warned", "open")]
+    read("two.csv")
+    read("new.csv")
+    assert etl.rows("select status, details -> 'baselines' from drifts") == [("open", ["one.csv"])]
+    assert etl.value("select fields ? 'cap' from field_baselines where slice = 'new.csv'")
+    read("one.csv")
+    assert seen(etl) == [("missing", "cap", None, "warned", "resolved")]
+    etl.replayable = False
+
+
+def test_field_that_became_an_object_is_read_within_it(etl):
+    """And as a value again once it is one: the object is no value."""
+    etl.run(page(*priced({"price": "{}"})))
+    for number, fields in enumerate(({"price": {"usd": "{}"}}, {"price": "{}"}), start=1):
+        run = etl.run(page(*priced(fields, at=NOON + number * HOUR)))
+        assert (run.status, run.counts.inserted) == (RunStatus.SUCCEEDED, 40)
+    assert seen(etl) == [("renamed", "price", "price.usd", "mapped", "resolved")]
+    etl.replayable = False
+
+
+def test_rename_that_is_seen_again_is_as_sure_as_before(etl):
+    """How far it is ahead of any other stays known."""
+    etl.run(page(*priced({"price": "{}"})))
+    for _ in range(2):
+        etl.run(page(*priced({"Price": "{}"}, at=NOON + HOUR)))
+        assert etl.rows("select confidence >= 0.85, details ->> 'margin' > '0.5' from drifts") == [(True, True)]
+    etl.replayable = False
+
+
+def test_rename_to_yet_another_name_is_a_row_of_its_own(etl):
+    """Each can be rejected, and rejecting the old row ends no other."""
+    etl.run(page(*records(40)))
+    for name in ("mcap", "market_cap"):
+        etl.run(page(*records(40, cap=None, **{name: 1000})))
+    assert [(new, status) for _, _, new, _, status in seen(etl)] == [("mcap", "resolved"), ("market_cap", "open")]
+    decide(etl, drift_decisions.reject)
+    assert etl.rows("select renamed_to from field_renames") == [("market_cap",)]
+    etl.replayable = False
 
 
 def test_run_record_holds_what_it_saw_of_the_fields(etl):

@@ -1,0 +1,138 @@
+"""What does a person say to a drift? That it is the new usual, or that it is none. drifts.py tells how it goes on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+from psycopg.types.json import Jsonb
+
+from kasparro import errors
+from kasparro.fields import DriftKind
+from kasparro.store import drifts
+from kasparro.store.db import Connection
+
+
+@frozen(kw_only=True)
+class _Kept:
+    """A drift that a person decides about."""
+
+    id: int
+    source: str
+    path: str
+    kind: DriftKind
+    renamed_to: str | None
+    status: str
+    details: Mapping[str, Any]
+
+
+def accept(conn: Connection, drift_id: int) -> str:
+    """Take a drift for the new usual; a rename is in force from now on. Its new status.
+
+    Raises NotFoundError, and ConflictError for one that is over.
+    """
+    kept = _lock(conn, drift_id)
+    if kept.status == "accepted":
+        return kept.status
+    if kept.kind is DriftKind.RENAMED and kept.status in ("open", "rejected"):
+        drifts.put_in_force(conn, kept.id)
+        _forget_rejections(conn, kept)
+    elif kept.status != "open":
+        raise errors.KasparroError(f"drift {drift_id} is {kept.status}: there is nothing to accept", code="drift_over")
+    _rewrite_baselines(conn, kept, gone=kept.path, come=kept.renamed_to or kept.path, usual=kept.details.get("after"))
+    drifts.supersede(conn, kept.id, kept.details)
+    return _close(conn, kept, "accepted")
+
+
+def reject(conn: Connection, drift_id: int) -> str:
+    """Undo what was accepted or mapped by itself; a rename that was rejected is not proposed again. Its new status.
+
+    Raises NotFoundError, and KasparroError for what cannot be rejected.
+    """
+    kept = _lock(conn, drift_id)
+    if kept.status == "rejected":
+        return kept.status
+    if kept.kind is not DriftKind.RENAMED and kept.status == "open":
+        raise errors.KasparroError(
+            f"drift {drift_id} is {kept.kind}: only a rename can be rejected; this is accepted as the new usual, or "
+            "resolved when the field is back as it was",
+            code="drift_open",
+        )
+    if kept.status == "accepted":
+        _rewrite_baselines(
+            conn, kept, gone=kept.renamed_to or kept.path, come=kept.path, usual=kept.details.get("before")
+        )
+    elif kept.status == "resolved" and kept.kind is not DriftKind.RENAMED:
+        raise errors.KasparroError(f"drift {drift_id} is resolved: there is nothing to reject", code="drift_over")
+    conn.execute(
+        """
+        delete from field_renames
+        where source = %(source)s
+        and path = %(path)s
+        and renamed_to = %(renamed_to)s
+        """,
+        {"source": kept.source, "path": kept.path, "renamed_to": kept.renamed_to},
+    )
+    return _close(conn, kept, "rejected")
+
+
+def _lock(conn: Connection, drift_id: int) -> _Kept:
+    row = conn.execute(
+        """
+        select id, source, path, kind, renamed_to, status, details
+        from drifts
+        where id = %(id)s
+        for update
+        """,
+        {"id": drift_id},
+    ).fetchone()
+    if row is None:
+        raise errors.NotFoundError(f"there is no drift {drift_id}")
+    id_, source, path, kind, renamed_to, status, details = row
+    return _Kept(
+        id=id_, source=source, path=path, kind=DriftKind(kind), renamed_to=renamed_to, status=status, details=details
+    )
+
+
+def _rewrite_baselines(conn: Connection, kept: _Kept, *, gone: str, come: str, usual: object) -> None:
+    """In every input where it was seen, one field is usual no more and another, as it was then, is."""
+    conn.execute(
+        """
+        update field_baselines
+        set fields = (fields - %(gone)s::text) || %(come)s::jsonb, updated_at = clock_timestamp()
+        where source = %(source)s
+        and slice = any(%(baselines)s)
+        """,
+        {
+            "source": kept.source,
+            "baselines": kept.details.get("baselines", []),
+            "gone": gone,
+            "come": Jsonb({come: usual} if usual is not None else {}),
+        },
+    )
+
+
+def _forget_rejections(conn: Connection, kept: _Kept) -> None:
+    """What was said about the same rename before holds no more."""
+    conn.execute(
+        """
+        update drifts
+        set status = 'resolved'
+        where source = %(source)s
+        and path = %(path)s
+        and renamed_to = %(renamed_to)s
+        and status = 'rejected'
+        """,
+        {"source": kept.source, "path": kept.path, "renamed_to": kept.renamed_to},
+    )
+
+
+def _close(conn: Connection, kept: _Kept, status: str) -> str:
+    conn.execute(
+        """
+        update drifts
+        set status = %(status)s, closed_at = clock_timestamp()
+        where id = %(id)s
+        """,
+        {"id": kept.id, "status": status},
+    )
+    return status
