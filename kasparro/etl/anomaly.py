@@ -17,14 +17,18 @@ from kasparro.model import Anomaly, Reading
 # Runs that a run is compared with: at least so many, or nothing is said; at most so many, or old habits count.
 MIN_HISTORY = 7
 MAX_HISTORY = 30
-# Scores of the severities. In seeded simulations a halved number of records, 10 % noise and 7 to 30 runs before it,
-# scores above the first in 97 % and more, and one of twelve metrics of pure noise above the second in 1.1 % and less.
+# Scores of the severities. In seeded simulations with 10 % noise and 7 to 30 runs before it, a halved number of records
+# scores above the first in 97 % and more, and any of twelve metrics of pure noise in less than 2 %.
 WARN_SCORE = 3.5
 ALERT_SCORE = 6.0
 # The share of MAD that is one standard deviation of normal noise.
 _MAD_OF_SIGMA = 0.6745
-# The MAD of few values is often too small: widened by this over their number it raises fewer false alarms.
-_WIDENING = 5.0
+# The MAD of few values is often much too small. So what is not `first` is measured by this share of the deviations too,
+# which an odd run among seven does not reach, by how many standard deviations that is, and widened by this over
+# their number: all metrics together then raise few false alarms.
+_MOST = 0.8
+_MOST_OF_SIGMA = 1.2816
+_WIDENING = 12.0
 # Times the usual time since the run before: outside, what depends on that time is not compared.
 _USUAL_GAP = (0.5, 2.0)
 # The share of the usual number of pages below which a read was broken off: a list of 70 pages may lose one.
@@ -45,7 +49,7 @@ class Unit(Enum):
 class Metric:
     """How a metric is judged: in which directions, of which reads, and whether it depends on the time between runs.
 
-    `first`: what the source is run for; judged without the caution that many metrics at once demand.
+    `first`: what the source is run for; that it is less is judged without the caution that many metrics demand.
     """
 
     unit: Unit
@@ -176,11 +180,13 @@ def _score(value: float, known: Sequence[float], metric: Metric, *, size: float)
     """The modified z-score of a value, and the value expected."""
     logs = [math.log1p(each) for each in known]
     middle = statistics.median(logs)
-    mad = statistics.median(abs(each - middle) for each in logs)
-    widening = 1.0 if metric.first else 1.0 + _WIDENING / len(logs)
-    expected = math.expm1(middle)
-    sigma = max(mad / _MAD_OF_SIGMA * widening, _FLOORS[metric.unit](expected, size))
-    return (math.log1p(value) - middle) / sigma, expected
+    away = sorted(abs(each - middle) for each in logs)
+    difference, expected = math.log1p(value) - middle, math.expm1(middle)
+    sigma = statistics.median(away) / _MAD_OF_SIGMA
+    if not metric.first or difference > 0:
+        most = away[math.ceil(_MOST * len(away)) - 1] / _MOST_OF_SIGMA
+        sigma = max(sigma, most) * (1 + _WIDENING / len(away))
+    return difference / max(sigma, _FLOORS[metric.unit](expected, size)), expected
 
 
 def _share_floor(expected: float, size: float) -> float:

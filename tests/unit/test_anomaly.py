@@ -220,8 +220,8 @@ def test_constant_history_and_one_record_more_is_no_anomaly(records: int, runs: 
         assert anomaly.judge(run, history) == []
 
 
-def simulate(runs: int, trials: int, *, spike: bool = False) -> tuple[float, float, float]:
-    """Shares of trials with a halved number of records caught, with a false alert, and with a false warning or alert.
+def simulate(runs: int, trials: int, *, spike: bool = False) -> tuple[float, float]:
+    """Shares of trials with a halved number of records caught, and with a false alarm of any severity.
 
     Twelve metrics have independent noise of 10 % around 2000, more than any real source's; seeded.
     """
@@ -230,28 +230,25 @@ def simulate(runs: int, trials: int, *, spike: bool = False) -> tuple[float, flo
     def noise() -> dict[str, float]:
         return {name: 2000 * math.exp(draw.gauss(0, 0.1)) for name in NOISY} | {"gap_seconds": 300.0}
 
-    caught = alerts = flags = 0
+    caught = flags = 0
     for _ in range(trials):
         history = [Past(measures=noise(), flagged=False) for _ in range(runs)]
         if spike:
             odd = history[-2].measures
             history[-2] = Past(measures={name: value * 10 for name, value in odd.items()}, flagged=False)
         clean = Case(reading=Reading.FULL, measures=noise(), min_records=1, freshness_seconds=None, details={})
-        severities = [each.severity for each in anomaly.judge(clean, history)]
-        flags += bool(severities)
-        alerts += "alert" in severities
-        halved = evolve(clean, measures={**clean.measures, "records": clean.measures["records"] / 2})
-        caught += any(each.metric == "records" for each in anomaly.judge(halved, history))
-    return caught / trials, alerts / trials, flags / trials
+        flags += bool(anomaly.judge(clean, history))
+        halved = evolve(clean, measures={"records": clean.measures["records"] / 2})
+        caught += bool(anomaly.judge(halved, history))
+    return caught / trials, flags / trials
 
 
-@pytest.mark.parametrize(("runs", "spike"), [(7, False), (10, True), (20, False), (20, True), (30, True)])
-def test_halved_read_is_caught_and_noise_is_not_in_a_seeded_simulation(runs: int, spike: bool) -> None:
-    """After an old tenfold spike as well: at least 95 % caught, less than 2 % of clean runs with a false alert."""
-    caught, alerts, flags = simulate(runs, 500, spike=spike)
+@pytest.mark.parametrize(("runs", "trials", "spike"), [(7, 8000, False), (8, 1000, True), (20, 1000, True)])
+def test_halved_read_is_caught_and_noise_is_not_in_a_seeded_simulation(runs: int, trials: int, spike: bool) -> None:
+    """After an old tenfold spike as well: at least 95 % caught, less than 2 % of clean runs with any verdict."""
+    caught, flags = simulate(runs, trials, spike=spike)
     assert caught >= 0.95
-    assert alerts < 0.02
-    assert flags < 0.12
+    assert flags < 0.02
 
 
 def test_feedback_does_not_grow_when_flagged_runs_are_left_out() -> None:
@@ -265,4 +262,4 @@ def test_feedback_does_not_grow_when_flagged_runs_are_left_out() -> None:
         verdicts = anomaly.judge(run, history[:100])
         severities += [max(each.severity for each in verdicts)] if verdicts else []
         history.insert(0, Past(measures=measures, flagged=bool(verdicts)))
-    assert len(severities) < 60
+    assert len(severities) < 20
