@@ -45,9 +45,10 @@ class Asset(Resource):
 
     def __init__(self, database: BoundedDatabase, sources: Mapping[str, model.SourceInfo]) -> None:
         self._database = database
-        self._max_age_seconds = {
-            info.name: info.freshness_seconds for info in sources.values() if info.freshness_seconds is not None
-        }
+        own = {info.name: info.freshness_seconds for info in sources.values() if info.freshness_seconds is not None}
+        slowest = max(own.values(), default=_DEFAULT_FRESHNESS_SECONDS)
+        # Whoever disables or removes a source does not want it to have a say any more.
+        self._max_age_seconds = {info.name: own.get(info.name, slowest) for info in sources.values() if info.enabled}
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, *, slug: str) -> None:
         """The asset with its listings, the latest quote of each source, and the consensus price.
@@ -58,10 +59,5 @@ class Asset(Resource):
         if "\x00" in slug or len(slug) > _MAX_SLUG_CHARACTERS:
             raise errors.NotFoundError("there is no such asset")
         with self._database.reading() as conn:
-            text = assets.get(
-                conn,
-                slug,
-                max_age_seconds=self._max_age_seconds,
-                other_max_age_seconds=max(self._max_age_seconds.values(), default=_DEFAULT_FRESHNESS_SECONDS),
-            )
+            text = assets.get(conn, slug, max_age_seconds=self._max_age_seconds)
         render.send_object(req, resp, text)

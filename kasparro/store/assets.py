@@ -81,12 +81,11 @@ def _escape_like(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def get(conn: db.Connection, slug: str, *, max_age_seconds: Mapping[str, float], other_max_age_seconds: float) -> str:
+def get(conn: db.Connection, slug: str, *, max_age_seconds: Mapping[str, float]) -> str:
     """One asset as the text of a JSON object: its names, `listings`, `latest` quote of each source, and `consensus`.
 
-    The consensus is the median price of the sources whose latest quote is at most `max_age_seconds` old (for sources
-    not named there, `other_max_age_seconds`), the spread between them in percent of it, and their number; null where
-    there is no such source. Raises NotFoundError.
+    The consensus is the median price of the sources named in `max_age_seconds` whose latest quote is no older than that,
+    the spread between them in percent of it, and their number; null where there is no such source. Raises NotFoundError.
     """
     query = sql.SQL(
         """
@@ -103,9 +102,8 @@ def get(conn: db.Connection, slug: str, *, max_age_seconds: Mapping[str, float],
         fresh as (
             select t.price_usd, row_number() over (order by t.price_usd) as n, count(*) over () as total
             from latest t
-            left join unnest(%(sources)s::text[], %(ages)s::double precision[]) as m (source, age)
-                on m.source = t.source
-            where t.observed_at >= now() - coalesce(m.age, %(other_age)s) * interval '1 second'
+            join unnest(%(sources)s::text[], %(ages)s::double precision[]) as m (source, age) on m.source = t.source
+            where t.observed_at >= now() - m.age * interval '1 second'
         ),
         middle as (
             select
@@ -147,7 +145,6 @@ def get(conn: db.Connection, slug: str, *, max_age_seconds: Mapping[str, float],
         "slug": slug,
         "sources": list(max_age_seconds),
         "ages": list(max_age_seconds.values()),
-        "other_age": other_max_age_seconds,
     }
     row = conn.execute(query, params).fetchone()
     if row is None:

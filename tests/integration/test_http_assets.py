@@ -129,6 +129,14 @@ def test_consensus_of_an_odd_number_is_the_middle_price(priced: fixtures.Api) ->
     assert consensus(priced)["price_usd"] == "101"
 
 
+def test_consensus_leaves_out_sources_that_are_disabled_or_removed(priced: fixtures.Api) -> None:
+    """However fresh their quotes are; they are still shown."""
+    for source, price in (("coingecko", "100"), ("retired", "5000"), ("removed", "5000")):
+        add_price(priced, source, price, age=timedelta(minutes=1))
+    assert consensus(priced) == {"price_usd": "100", "spread_pct": "0", "sources": "1"}
+    assert len(priced.get("/assets/bitcoin").json["latest"]) == 3
+
+
 @pytest.mark.parametrize(
     ("ages", "price"),
     [
