@@ -84,8 +84,8 @@ def _escape_like(text: str) -> str:
 def get(conn: db.Connection, slug: str, *, max_age_seconds: Mapping[str, float]) -> str:
     """One asset as the text of a JSON object: its names, `listings`, `latest` quote of each source, and `consensus`.
 
-    The consensus is the median price of the sources named in `max_age_seconds` whose latest quote is no older than that,
-    the spread between them in percent of it, and their number; null where there is no such source. Raises NotFoundError.
+    The consensus is the median price of the sources in `max_age_seconds` whose latest quote is no older than that, the
+    spread between them in percent of it, and their number; null where there is no such source. Raises NotFoundError.
     """
     query = sql.SQL(
         """
