@@ -1,5 +1,6 @@
 """What one run keeps in mind while it goes on: its tallies, its clockwork and why it may have to stop."""
 
+import hashlib
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -59,6 +60,7 @@ class Job:
         self.accept_rejections = accept_rejections
         self.seen = Seen()
         self.profile: Profile | None = None
+        self._inputs: set[str] = set()
         self._faults = faults
         self._clock = clock
         self._stop = stop
@@ -130,9 +132,16 @@ class Job:
             self.check()
         self.check()
 
-    def note_profile(self, seen: Profile) -> None:
-        """A page's fields were looked at; the run's record tells of them."""
+    def note_profile(self, seen: Profile, baseline: str) -> None:
+        """Fields of a page of this input were looked at; the run's record tells of them."""
         self.profile = seen if self.profile is None else profile.merge(self.profile, seen)
+        self._inputs.add(baseline)
+
+    @property
+    def inputs(self) -> str | None:
+        """Sixteen hex digits that differ where the fields are those of other files; None for what is one thing."""
+        names = "\n".join(sorted(self._inputs))
+        return hashlib.blake2b(names.encode(), digest_size=8).hexdigest() if names else None
 
     def add_traffic(self, traffic: Traffic) -> None:
         """Count what was asked of the upstream; it is written with the next batch."""

@@ -196,7 +196,8 @@ class Tenure:
                 leases.fence(conn, job.lease)
                 self._count_traffic(conn, job)
                 if job.profile is not None:
-                    runs.note_fields(conn, job.run.id, job.profile.as_json(), fingerprint=job.profile.fingerprint)
+                    seen = {**job.profile.as_json(), "inputs": job.inputs}
+                    runs.note_fields(conn, job.run.id, seen, fingerprint=job.profile.fingerprint)
             counts, traffic = runs.get_tallies(conn, job.run.id)
             if ending.status is RunStatus.SUCCEEDED and counts.rejected > counts.rejected_expected:
                 why = rejections.describe(conn, job.source.name, job.run.id)

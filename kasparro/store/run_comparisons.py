@@ -97,15 +97,13 @@ _FIGURES = sql.SQL(
     """
 )
 
-# What the profiles of runs `a` and `b` say of their source's fields; a field's type is its most frequent one.
+# What the profiles of runs `a` and `b` say of their source's fields, where both are of the same files or of what is no
+# file; a field's type is its most frequent one.
 _SCHEMA = sql.SQL(
     """
     select
         json_build_object(
-            'changed', case
-                when a.schema_fingerprint is not null and b.schema_fingerprint is not null
-                then a.schema_fingerprint <> b.schema_fingerprint
-            end,
+            'changed', case when k.known then a.schema_fingerprint <> b.schema_fingerprint end,
             'a', a.schema_fingerprint,
             'b', b.schema_fingerprint,
             'added', case when k.known then
@@ -120,7 +118,12 @@ _SCHEMA = sql.SQL(
                 '[]'
             ) end
         )
-    from (select a.profile is not null and b.profile is not null as known) k
+    from (
+        select
+            a.profile is not null
+            and b.profile is not null
+            and a.profile ->> 'inputs' is not distinct from b.profile ->> 'inputs' as known
+    ) k
     left join lateral (
         select path, n.value as now, w.value as was, {now_type} as now_type, {was_type} as was_type
         from jsonb_each(a.profile -> 'paths') n (path, value)

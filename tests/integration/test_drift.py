@@ -354,6 +354,9 @@ def test_files_are_compared_with_their_own_past_only(etl):
     assert seen(etl) == []
     etl.run(page(*records(40, opened="1"), slice_name="one.csv"), of=files)
     assert etl.rows("select path, renamed_to, slice from drifts") == [("open", "opened", "one.csv")]
+    # Runs that read other files are not compared by their fields.
+    first, second, third = etl.rows("select profile ->> 'inputs' from runs order by id")
+    assert first == second != third
 
 
 def test_drift_of_two_files_is_over_when_both_are_as_they_were(etl):

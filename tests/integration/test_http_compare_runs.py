@@ -27,10 +27,10 @@ def compare(api: fixtures.Api, query: str) -> Any:
     return result.json
 
 
-def profile(**types: str) -> str:
+def profile(inputs: str | None = None, **types: str) -> str:
     """A profile of two records with these fields, each of one type."""
     paths = {path: {"seen": 2, "null": 0, "types": {kind: 2}} for path, kind in types.items()}
-    return json.dumps({"records": 2, "paths": paths})
+    return json.dumps({"records": 2, "paths": paths, "inputs": inputs})
 
 
 def add_anomaly(api: fixtures.Api, run_id: int, **values: Any) -> None:
@@ -112,12 +112,14 @@ def test_fields_that_came_went_or_changed_are_named(api: fixtures.Api) -> None:
 
 
 def test_same_fields_are_no_difference(api: fixtures.Api) -> None:
-    """Empty lists say that it was looked."""
-    a, b = (
-        fixtures.add_run(api.conn, "csv", profile=profile(id="text"), schema_fingerprint=mark) for mark in ("x", "x")
+    """Empty lists say that it was looked; of different files nothing is claimed."""
+    a, b, other = (
+        fixtures.add_run(api.conn, "csv", profile=profile(files, id="text"), schema_fingerprint="x")
+        for files in ("one", "one", "two")
     )
     expected = {"changed": False, "a": "x", "b": "x", "added": [], "missing": [], "type_changed": []}
     assert compare(api, f"a={a}&b={b}")["schema"] == expected
+    assert set(compare(api, f"a={a}&b={other}")["schema"].values()) == {"x", None}
 
 
 def test_verdicts_on_both_runs_are_shown(api: fixtures.Api) -> None:
