@@ -50,6 +50,8 @@ KINDS: dict[str, tuple[str, str]] = {
 # Kinds that last, or ask for, so many seconds.
 _TIMED = ("slow", "http-429")
 FORM = "source:stage[:before|:after][:page=N|:batch=N]:kind[:times=N][:seconds=S]"
+# Between source, stage and kind.
+_LEAST_COLONS = 2
 # Exit status of a process that SIGKILL ended, as shells report it.
 _KILLED = 137
 # Seconds of one bit of a hang; long, because whoever waits is told at once when to stop.
@@ -124,7 +126,11 @@ def parse(text: str, sources: Iterable[str], *, of_files: Collection[str] = ()) 
     """
     faults: list[Fault] = []
     problems: list[str] = []
-    for entry in filter(None, (part.strip() for part in text.split(","))):
+    entries = [part.strip() for part in text.split(",") if part.strip()]
+    for entry in entries:
+        if entry.count(":") < _LEAST_COLONS:
+            problems.append(f"{entry!r}: must have a source, a stage and a kind")
+            continue
         fault, wrong = _parse_one(entry, sorted(sources))
         if fault is not None and not wrong:
             if fault.stage == "fetch" and fault.source in of_files:
@@ -134,15 +140,29 @@ def parse(text: str, sources: Iterable[str], *, of_files: Collection[str] = ()) 
             else:
                 faults.append(fault)
         problems += [f"{entry!r}: {line}" for line in wrong]
-    return faults, problems if faults or problems else [f"{text!r}: holds no fault; write {FORM}"]
+    if not entries:
+        problems.append(f"{text!r}: holds no fault")
+    if not entries or any(entry.count(":") < _LEAST_COLONS for entry in entries):
+        problems.append(f"write {FORM}, of the stages {', '.join(STAGES)} and the kinds {', '.join(KINDS)}")
+    return faults, problems
+
+
+def _kinds_at(stage: str) -> list[str]:
+    """The kinds that make sense at a stage."""
+    return [kind for kind, (_, only) in KINDS.items() if only in ("", stage)]
+
+
+def _words_at(stage: str) -> list[str]:
+    """What a fault may say of a stage."""
+    places = [name for name, stages in (("page=N", PAGED), ("batch=N", BATCHED)) if stage in stages]
+    return [*STAGES[stage], *places, "times=N", "seconds=S", *_kinds_at(stage)]
 
 
 def _parse_one(entry: str, sources: Sequence[str]) -> tuple[Fault | None, list[str]]:
-    source, _, rest = entry.partition(":")
-    stage, *words = rest.split(":")
+    source, stage, *words = entry.split(":")
     problems = [] if source in sources else [f"there is no source {source!r} ({', '.join(sources)})"]
     if stage not in STAGES:
-        return None, [*problems, f"there is no stage {stage!r} ({', '.join(STAGES)}); write {FORM}"]
+        return None, [*problems, f"there is no stage {stage!r} ({', '.join(STAGES)})"]
     fault = Fault(source=source, stage=stage, kind="")
     said: set[str] = set()
     for word in words:
@@ -151,7 +171,7 @@ def _parse_one(entry: str, sources: Sequence[str]) -> tuple[Fault | None, list[s
         problems += [problem] if problem else [f"{name} stands twice"] if name in said else []
         said.add(name)
     if not fault.kind and not problems:
-        problems.append(f"says not what is to happen ({', '.join(KINDS)}); write {FORM}")
+        problems.append(f"says not what is to happen ({', '.join(_kinds_at(stage))})")
     only = KINDS[fault.kind][1] if fault.kind else ""
     if only and stage != only:
         problems.append(f"{fault.kind} can only happen at {only}")
@@ -171,8 +191,7 @@ def _take(fault: Fault, word: str) -> tuple[Fault, str]:
         moments = STAGES[fault.stage]
         return (evolve(fault, moment=word), "") if moments else (fault, f"{fault.stage} has no before and after")
     if not equals or name not in ("page", "batch", "times", "seconds"):
-        known = f"before, after, page=N, batch=N, times=N, seconds=S, {', '.join(KINDS)}"
-        return fault, f"{word!r} means nothing here ({known})"
+        return fault, f"{word!r} means nothing here ({', '.join(_words_at(fault.stage))})"
     if name == "seconds":
         try:
             seconds = float(value)

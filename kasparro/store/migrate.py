@@ -17,6 +17,8 @@ from kasparro import errors
 from kasparro.store import db
 
 FOLDER = Path(__file__).with_name("migrations")
+# Code of the error about a database that was never migrated.
+NO_SCHEMA = "no_schema"
 # The advisory lock of all starters: the ASCII codes of "kasparro", so that no other program takes it by accident.
 _LOCK_KEY = 0x6B6173706172726F
 # How long a starter waits for another one's migration, which may be long.
@@ -105,7 +107,8 @@ def require_current(conn: db.Connection, *, code_version: str) -> None:
     if found.version is None or found.version < found.expected:
         raise errors.SchemaError(
             f"the database's schema is at version {found.version or 0}, this code needs {found.expected}: "
-            "run kasparro migrate"
+            "run kasparro migrate",
+            code=NO_SCHEMA if found.version is None else None,
         )
     _refuse_unserved(found.version, found.min_code, code_version)
 

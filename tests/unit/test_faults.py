@@ -71,9 +71,9 @@ def test_fault_is_read_when_its_parts_come_in_any_order(text, shown):
     [
         ("nowhere:load:exit", "no source 'nowhere' (coingecko, coinpaprika, csv)"),
         ("csv:lunch:exit", "no stage 'lunch' (claim, fetch,"),
-        ("csv", "no stage ''"),
-        ("csv:load", "says not what is to happen (error, exit,"),
-        ("csv:load:explode", "'explode' means nothing here"),
+        ("csv:load:times=2", "says not what is to happen (error, exit, hang, db-disconnect, slow)"),
+        ("csv:load:explode", "(before, after, batch=N, times=N, seconds=S, error, exit, hang, db-disconnect, slow)"),
+        ("csv:read:explode", "(page=N, times=N, seconds=S, error, exit, hang, db-disconnect, slow, bad-record)"),
         ("csv:load:exit:hang", "exit and hang: only one of them"),
         ("csv:load:http-429", "http-429 can only happen at fetch"),
         ("csv:fetch:bad-record", "bad-record can only happen at read"),
@@ -86,7 +86,6 @@ def test_fault_is_read_when_its_parts_come_in_any_order(text, shown):
         ("csv:load:batch=2:batch=3:exit", "batch stands twice"),
         ("csv:load:before:after:exit", "before or after stands twice"),
         ("csv:load:batch=\uff12:exit", "must be a whole number from 1"),
-        (",", "holds no fault"),
     ],
 )
 def test_mistake_is_named_with_what_is_possible_when_a_fault_cannot_be(text, said):
@@ -94,6 +93,16 @@ def test_mistake_is_named_with_what_is_possible_when_a_fault_cannot_be(text, sai
     (line,) = problems(text)
     assert said in line
     assert repr(text) in line
+
+
+@pytest.mark.parametrize(("text", "mistakes"), [("csv, csv:load, nowhere", 3), (" , ", 1)])
+def test_form_is_told_once_when_something_has_too_few_parts(text, mistakes):
+    """With all that it may be made of; each entry has its line all the same."""
+    *lines, form = problems(text)
+    assert len(lines) == mistakes
+    assert not any(faults.FORM in line for line in lines)
+    assert form.startswith(f"write {faults.FORM}, of the stages claim, fetch,")
+    assert "exit" in form
 
 
 def test_all_mistakes_are_told_at_once_when_there_are_several():
