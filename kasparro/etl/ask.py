@@ -6,6 +6,7 @@ The bucket says when, retry.py whether again. Waits can be interrupted, and each
 import logging
 import random
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Protocol
 
 from attrs import evolve
@@ -183,7 +184,10 @@ class _Asker:
             left_seconds -= _LIFE_SECONDS
 
     def _deferred(self, seconds: float, why: str, *, wished: bool) -> errors.DeferredError:
-        message = f"{self._job.source.name}: to be asked again in {seconds:.0f} s ({why})"
+        moment = self._job.now() + timedelta(seconds=seconds)
+        message = (
+            f"{self._job.source.name}: to be asked again in {seconds:.0f} s, at {moment:%Y-%m-%dT%H:%M:%SZ} ({why})"
+        )
         return errors.DeferredError(message, seconds=seconds, wished=wished)
 
     def _advised(self, failure: errors.FetchError, request: fetch.Request) -> errors.FetchError:

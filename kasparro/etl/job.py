@@ -5,6 +5,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from attrs import frozen
 
@@ -91,6 +92,10 @@ class Job:
     def monotonic(self) -> float:
         """The job's clock: seconds since an arbitrary moment."""
         return self._clock.monotonic()
+
+    def now(self) -> datetime:
+        """The time of day, for messages: what counts is the database's."""
+        return self._clock.now()
 
     def show_life(self) -> None:
         """Whoever waits for good reason says so, or the run counts as hung."""

@@ -122,8 +122,8 @@ def _compile_text(source: Source, name: str) -> Callable[..., str]:
     def value(fields: Mapping[str, Any], symbol: str, name_: str) -> str:
         found = get(fields, symbol, name_)
         if found is None:
-            raise BadValueError(f"{name}_missing", f"{name} is missing")
-        return values.text(found, name, limit)
+            raise BadValueError(f"{name}_missing", "is missing")
+        return values.text(found, limit)
 
     return value
 
@@ -140,8 +140,8 @@ def _compile_currency(source: Source) -> Callable[..., str]:
         if isinstance(found, str) and found in usual:
             return found
         if found is None:
-            raise BadValueError("currency_missing", "in which currency the price is, is missing")
-        word = values.text(found, CURRENCY, values.MAX_TEXT_CHARACTERS["symbol"])
+            raise BadValueError("currency_missing", "is missing")
+        word = values.text(found, values.MAX_TEXT_CHARACTERS["symbol"])
         if word.casefold() not in dollars:
             raise BadValueError("wrong_currency", f"must be in US dollars, got {values.show(found)}")
         return word
@@ -166,7 +166,7 @@ def _template(source: Source, name: str, template: str) -> Callable[..., Any]:
             word = known[key] if key in known else get(fields)
             if not word:
                 return None
-            words.append(values.text(word, name, limit))
+            words.append(values.text(word, limit))
         return "".join(words)
 
     return fill
@@ -194,7 +194,7 @@ def _compile_value(source: Source, name: str, spec: FieldMap) -> Callable[[Mappi
                 if real is not None:
                     return convert(real)
         if missing is not None:
-            raise BadValueError(missing, f"{name} is missing")
+            raise BadValueError(missing, "is missing")
         return None
 
     return value

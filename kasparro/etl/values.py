@@ -48,7 +48,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class BadValueError(Exception):
-    """A value that cannot be used: the rejection's code and message."""
+    """A value that cannot be used: the rejection's code and message, before which the field's name stands."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -65,17 +65,17 @@ def is_zero(found: Any) -> bool:
         return False
 
 
-def text(found: Any, name: str, limit: int) -> str:
+def text(found: Any, limit: int) -> str:
     """Stripped text of at most `limit` characters; whole numbers count as text, as ids often are numbers."""
     if isinstance(found, Decimal) and 0 <= found.adjusted() < 40 and found == found.to_integral_value():
         found = f"{found:f}"
     if not isinstance(found, str):
-        raise BadValueError("not_text", f"{name} must be text, got {show(found)}")
+        raise BadValueError("not_text", f"must be text, got {show(found)}")
     word = found.strip()
     if len(word) > limit:
-        raise BadValueError("too_long", f"{name} must have at most {limit} characters, got {len(word)}")
+        raise BadValueError("too_long", f"must have at most {limit} characters, got {len(word)}")
     if (not word.isascii() and UNSTORABLE.search(word)) or "\x00" in word:
-        raise BadValueError("bad_text", f"{name} has characters that are no text, got {show(word)}")
+        raise BadValueError("bad_text", f"has characters that are no text, got {show(word)}")
     return word
 
 
@@ -99,9 +99,7 @@ def price(found: Any, *, scale: Decimal | None = None) -> Decimal:
     if value <= 0:
         raise BadValueError("price_not_positive", f"must be > 0, got {show(found)}")
     if not MIN_PRICE_USD <= value <= MAX_PRICE_USD:
-        raise BadValueError(
-            "out_of_range", f"price_usd must be from {MIN_PRICE_USD} to {MAX_PRICE_USD}, got {show(found)}"
-        )
+        raise BadValueError("out_of_range", f"must be from {MIN_PRICE_USD} to {MAX_PRICE_USD}, got {show(found)}")
     return value
 
 

@@ -1,8 +1,10 @@
 """Asking an upstream: what is tried again, what is left for later, and that all who use a key share its budget."""
 
+import re
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from attrs import evolve
@@ -118,6 +120,7 @@ def test_run_is_deferred_at_once_when_the_upstream_wants_a_long_pause(etl, https
     result = etl.start(etl.build(), of=asked, trigger=Trigger.SCHEDULE)
     assert (result.status, result.error_code, result.traffic.requests) == (RunStatus.DEFERRED, "deferred", 1)
     assert result.seconds < 1
+    assert re.search(r"in 7200 s, at 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ \(the upstream", result.error_message)
     seconds = "extract(epoch from next_run_at - clock_timestamp())"
     due = f"select {seconds}, next_run_at = blocked_until, failures from schedules"
     ((seconds, blocked, failures),) = etl.rows(due)
@@ -126,6 +129,21 @@ def test_run_is_deferred_at_once_when_the_upstream_wants_a_long_pause(etl, https
     assert etl.rows(due)[0][0] > 7190
     again = etl.run(of=asked)
     assert (again.status, again.traffic.requests, again.seconds < 1) == (RunStatus.DEFERRED, 0, True)
+
+
+def test_upstream_is_asked_again_when_the_operator_lifts_the_block(etl, httpserver):
+    """With the statements of docs/OPERATIONS.md as they stand there: tokens come back as before, and it is due."""
+    document = (Path(__file__).parents[2] / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
+    (statements,) = re.findall(r"```sql\n(.*?)```", document, re.DOTALL)
+    limits = Limits(requests=200, seconds=1.0)
+    asked = upstream(httpserver, ("no", 429, {"Retry-After": "479220"}), OK, limits=limits)
+    for _ in range(2):
+        assert etl.run(of=asked).status is RunStatus.DEFERRED
+    for statement in statements.strip().split(";\n"):
+        etl.conn.execute(statement)
+    assert etl.build().list_due(["coinpaprika"]) == ["coinpaprika"]
+    for _ in range(3):
+        assert etl.run(of=asked).status is RunStatus.SUCCEEDED
 
 
 def test_run_is_deferred_until_the_next_month_when_the_budget_is_used_up(etl, httpserver):

@@ -1,5 +1,8 @@
 """Commands that look at the database or change what is in it, in this process: what they refuse, and leave alone."""
 
+import json
+from typing import Any
+
 import pytest
 
 from kasparro import __main__
@@ -73,3 +76,18 @@ def test_backfill_closes_the_run_that_died_behind_its_last_commit(
     argv = ["backfill", "coinpaprika", "--from", "2025-11-01", "--to", "2025-11-02", "--ids", "btc"]
     assert __main__.main(argv) == 0
     assert conn.execute("select array_agg(status order by id), sum(requests) from runs").fetchone() == (runs, 0)
+
+
+def test_faults_are_listed_though_the_database_is_new(
+    databases: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever looks them up has often not run anything yet: nothing fired there."""
+    name = databases.create()
+    monkeypatch.setenv("DATABASE_URL", databases.dsn(name))
+    assert __main__.main(["faults"]) == 0
+    printed = capsys.readouterr()
+    assert ("db-disconnect" in printed.out, printed.err) == (True, "")
+    assert printed.out.endswith("nothing fired on this database\n")
+    assert __main__.main(["faults", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["fired"] == []
+    databases.drop(name)

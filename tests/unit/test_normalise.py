@@ -214,6 +214,8 @@ def test_record_gives_a_quote_or_a_rejection_when_fields_hold_any_json(changes):
         text.encode()
     if found.rejection:
         assert found.rejection.message.isascii()
+        # It stands behind the field's name wherever it is shown.
+        assert (found.rejection.field or "-") not in found.rejection.message.split(",")[0]
 
 
 @pytest.mark.parametrize("shape", ["[", '{"a":'])

@@ -182,7 +182,7 @@ def test_integer_is_rejected_when_it_is_no_rank(found, code):
 )
 def test_text_is_stripped_when_it_is_text(found, expected):
     """Whole numbers count, as ids often are numbers."""
-    assert values.text(found, "symbol", 100) == expected
+    assert values.text(found, 100) == expected
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_text_is_stripped_when_it_is_text(found, expected):
 )
 def test_text_is_rejected_when_it_cannot_be_stored(found, code):
     """NUL and lone surrogates are no characters for Postgres."""
-    assert code_of(values.text, found, "symbol", 100) == code
+    assert code_of(values.text, found, 100) == code
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ CONVERTERS = {
     "number": lambda found: values.number(found, scale=Decimal("1e-8")),
     "price": values.price,
     "integer": values.integer,
-    "text": lambda found: values.text(found, "name", 300),
+    "text": lambda found: values.text(found, 300),
     "time": values.time,
     "epoch": lambda found: values.epoch(found, unit=MILLISECOND),
 }
