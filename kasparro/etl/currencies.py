@@ -19,6 +19,8 @@ CODES = frozenset(
         """,
     )
 )
+# Those of which nobody takes the code for that of a coin.
+MAJOR = frozenset({"eur", "gbp", "jpy", "cny", "chf", "krw", "inr", "aud", "cad", "brl", "nzd", "sgd", "hkd"})
 # Tokens that follow the dollar without being one.
 STABLE = frozenset({
     "usdt", "usdc", "busd", "tusd", "fdusd", "dai", "ust", "usdp", "usde", "gusd", "pyusd", "usdd",

@@ -165,12 +165,12 @@ def _try(body: bytes, form: Form, hinted: int) -> _Try | None:
         skipped = body[: offsets[number - 1]].decode(form.encoding, "replace").count("\n") - hinted if number else 0
         checked = [*fitted, cells][:_JUDGED_ROWS]
         others = set(csv_header.DELIMITERS) - {form.delimiter}
-        clean = [is_data(cell) or not any(sign in cell for sign in others) for found in checked for cell in found]
+        clean = [_is_clean(cell, others) for found in checked for cell in found]
         share = 1 - unfit / (len(rest) + 1)
         return _Try(
             form=form,
             layout=layout,
-            score=share * sum(clean) / len(clean) + min(len(cells), 20) / 1000,
+            score=share * sum(clean) / len(clean) + has_header / 10 + min(len(cells), 20) / 1000,
             preamble=preamble,
             notes=tuple(body[: offsets[number]].decode(form.encoding, "replace").splitlines()[:-1][:_PREAMBLE_ROWS]),
             skip_lines=skipped,
@@ -179,6 +179,11 @@ def _try(body: bytes, form: Form, hinted: int) -> _Try | None:
             judged=len(records) + (not has_header),
         )
     return None
+
+
+def _is_clean(cell: str, others: set[str]) -> bool:
+    """Whether no other delimiter stands in a cell; but a comma may, in a number or a date."""
+    return not any(sign in cell for sign in others - {","}) and ("," not in cell or "," not in others or is_data(cell))
 
 
 def _rows(body: bytes, form: Form, skip_lines: int) -> tuple[list[Row], list[int]]:

@@ -11,7 +11,7 @@ from functools import partial
 from operator import methodcaller
 from typing import Any
 
-from attrs import evolve
+from attrs import define, evolve
 
 from kasparro.etl import field_map, identify, number_text, time_text, values
 from kasparro.etl.field_map import FieldMap
@@ -46,6 +46,16 @@ def spoil(record: Record) -> Record:
     return evolve(record, fields={}, defect=defect)
 
 
+@define
+class _Found:
+    """What was found out about a record so far; `field` is the one that is looked at."""
+
+    field: str = "external_id"
+    external_id: str | None = None
+    symbol: str | None = None
+    name: str | None = None
+
+
 def _normalise(
     record: Record,
     constants: Mapping[str, str],
@@ -54,43 +64,49 @@ def _normalise(
     getters: list[tuple[str, Getter]],
     expected: frozenset[str],
 ) -> Normalised:
-    external_id = symbol = name = None
-    quote, rejection, field = None, None, "external_id"
+    found, quote, rejection = _Found(), None, None
     if record.defect is not None:
         rejection = evolve(record.defect, expected=record.defect.code in expected)
     else:
         # What the reader knows of the whole slice stands in for columns that the record lacks.
         fields = {**constants, **record.fields} if constants else record.fields
         try:
-            field = "symbol"
-            symbol = text["symbol"](fields, "", "")
-            field = "name"
-            name = text["name"](fields, symbol, "")
-            field = "external_id"
-            external_id = text["external_id"](fields, symbol, name)
-            if CURRENCY in text:
-                field = CURRENCY
-                text[CURRENCY](fields, symbol, name)
-            found: dict[str, Any] = {}
-            for field, get in getters:
-                found[field] = get(fields)
-            quote = Quote(**found)
+            quote = _quote(found, fields, text, getters)
         except BadValueError as bad:
             rejection = Rejection(
-                stage="normalise", code=bad.code, field=field, message=bad.message, expected=bad.code in expected
+                stage="normalise", code=bad.code, field=found.field, message=bad.message, expected=bad.code in expected
             )
-            if external_id is None and field != "external_id":
-                external_id = _try(text["external_id"], fields, symbol or "", name or "")
+            if found.external_id is None and found.field != "external_id":
+                found.external_id = _try(text["external_id"], fields, found.symbol or "", found.name or "")
     return Normalised(
-        content_hash=_hash(record.payload, external_id, constants),
+        content_hash=_hash(record.payload, found.external_id, constants),
         payload=record.payload,
-        external_id=external_id,
-        symbol=symbol,
-        name=name,
-        symbol_key=None if symbol is None else identify.fold(symbol),
+        external_id=found.external_id,
+        symbol=found.symbol,
+        name=found.name,
+        symbol_key=None if found.symbol is None else identify.fold(found.symbol),
         quote=quote,
         rejection=rejection,
     )
+
+
+def _quote(
+    found: _Found, fields: Mapping[str, Any], text: Mapping[str, Callable[..., str]], getters: list[tuple[str, Getter]]
+) -> Quote:
+    """The quote of a record. Raises BadValueError for the first field that gives no value."""
+    found.field = "symbol"
+    found.symbol = symbol = text["symbol"](fields, "", "")
+    found.field = "name"
+    found.name = name = text["name"](fields, symbol, "")
+    found.field = "external_id"
+    found.external_id = text["external_id"](fields, symbol, name)
+    if CURRENCY in text:
+        found.field = CURRENCY
+        text[CURRENCY](fields, symbol, name)
+    values_found: dict[str, Any] = {}
+    for found.field, get in getters:
+        values_found[found.field] = get(fields)
+    return Quote(**values_found)
 
 
 def _hash(payload: str, external_id: str | None, constants: Mapping[str, str]) -> str:

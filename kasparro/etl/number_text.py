@@ -15,7 +15,8 @@ from kasparro.etl.values import BadValueError
 
 # Powers of ten behind a number, as markets and their translations write them.
 _SUFFIXES = {
-    "k": 3, "tsd": 3, "m": 6, "mn": 6, "mln": 6, "mio": 6, "b": 9, "bn": 9, "mrd": 9, "t": 12, "tn": 12,
+    "k": 3, "tsd": 3, "m": 6, "mi": 6, "mn": 6, "mln": 6, "mio": 6, "b": 9, "bi": 9, "bn": 9, "md": 9, "mld": 9,
+    "mrd": 9, "t": 12, "tn": 12, "tri": 12, "bio": 12,
 }  # fmt: skip
 # What dollars are called.
 DOLLARS = frozenset({"$", "us$", "$us", "usd"})
@@ -32,9 +33,13 @@ def converter(decimal: str, *, unit: str) -> Callable[[Any], Any]:
     """
     grouping = _GROUPING + ("," if decimal == "." else ".")
     point = re.escape(decimal)
+    # Thousands; and, as in India, hundreds of them: 1,23,456.78.
+    groups = "[0-9]{3}(?:(?P=group)[0-9]{3})*+"
+    if decimal == ".":
+        groups = f"(?:{groups}|(?<=,)(?<![0-9]{{3}},)(?:[0-9]{{2}},)++[0-9]{{3}})"
     shape = re.compile(
         rf"(?P<paren>\()?\s*+(?P<sign>[-+\u2212]?)\s*+(?P<before>[^-+\u2212()0-9.,\s]*+)\s*+(?P<late>[-+\u2212]?)\s*+"
-        rf"(?P<whole>[1-9][0-9]{{0,2}}(?:(?P<group>[{grouping}])[0-9]{{3}})(?:(?P=group)[0-9]{{3}})*+|[0-9]*+)"
+        rf"(?P<whole>[1-9][0-9]{{0,2}}(?P<group>[{grouping}]){groups}|[0-9]*+)"
         rf"(?:{point}(?P<rest>[0-9]*+))?(?P<power>[eE][-+]?[0-9]+)?(?P<after>[^-+\u2212()0-9,]*+)(?(paren)\))"
     )
     return partial(_plain, shape=shape, unit=unit)

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -40,7 +40,7 @@ def parse(text: str, *, name: str, folder: Path) -> Source:
         source: Source = _converter.structure(document, Source)
     except cattrs.BaseValidationError as ex:
         raise errors.ConfigError([f"{name}: {line}" for line in _explain(ex)]) from ex
-    problems = list(source_rules.problems(source))
+    problems = [*_empty(document), *source_rules.problems(source)]
     if problems:
         raise errors.ConfigError([f"{name}: {line}" for line in problems])
     source = evolve(source, fields=_with_types(_all_fields(source)))
@@ -49,6 +49,13 @@ def parse(text: str, *, name: str, folder: Path) -> Source:
     if source.files is not None and source.files.glob and not Path(source.files.glob).is_absolute():
         source = evolve(source, files=evolve(source.files, glob=str(folder.resolve() / source.files.glob)))
     return source
+
+
+def _empty(document: Mapping[str, Any]) -> Iterator[str]:
+    """Keys of [files] that say nothing: somebody meant something by them."""
+    for key, value in document.get("files", {}).items():
+        if value in ("", []) and key not in ("glob", "null"):
+            yield f"files.{key}: must not be empty; leave it out"
 
 
 def _all_fields(source: Source) -> dict[str, FieldMap]:

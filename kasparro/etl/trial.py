@@ -113,7 +113,16 @@ def _pages(source: Source, path: Path) -> Iterator[Page]:
         raise errors.SliceError(f"{path}: {'is no file' if path.exists() else 'there is no such file'}")
     reader = CsvFilesReader(evolve(source, files=evolve(source.files, glob=glob.escape(str(path.absolute())))))
     for name in reader.slices():
-        yield from reader.read(name, Checkpoint(slice=name))
+        checkpoint = Checkpoint(slice=name)
+        try:
+            for page in reader.read(name, checkpoint):
+                checkpoint = Checkpoint(slice=name, position=page.position, validators=page.validators)
+                yield page
+        except errors.SliceError as ex:
+            if ex.code == "unclosed_quote" and checkpoint.position:
+                # What the next run makes of the rest, when it waited for that in vain.
+                yield from reader.read(name, checkpoint)
+            raise
 
 
 def _count(trial: Trial, found: Normalised, *, first: int) -> None:

@@ -220,6 +220,35 @@ def test_prices_in_other_currencies_are_rejected_when_a_column_says_which(shown)
     assert shown(TWO, fields='currency = { value = "EUR" }') == ["wrong_currency"] * 2
 
 
+IN_EUROS = [
+    ("e_BTC-EUR.csv", "price", "", "EUR"),
+    ("ETHGBP_1d.csv", "price", "", "GBP"),
+    ("prices_eur_2024.csv", "price", 'currency = { path = "unit", value = "USD" }', "EUR"),
+    ("BTC-EUR.csv", "price_usd", "", None),
+    ("BTC-EUR.csv", "price", 'currency = { value = "USD" }', None),
+    ("BTC-EUR.csv", "price", 'currency = { path = "name", value = "USD", accept = ["N"] }', None),
+    ("BTC-USD.csv", "price", "", None),
+    ("MNT_daily.csv", "price", "", None),
+    ("all.csv", "price", "", None),
+]
+
+
+@pytest.mark.parametrize(("name", "column", "currency", "said"), IN_EUROS)
+def test_file_is_an_error_when_its_name_says_another_currency(shown, name, column, currency, said):
+    """Unless a column says in what its prices are, or the map does: nothing of it is taken for dollars."""
+    content = TWO.replace("price", column)
+    changes = {"fields": currency, "replace": [('"price"', f'"{column}"')]}
+    if said is None:
+        assert shown(content, name=name, **changes) == ["1.5", "2.5"]
+        return
+    with pytest.raises(SliceError, match=f"its name says {said}") as caught:
+        shown(content, name=name, **changes)
+    assert caught.value.code == "wrong_currency"
+
+
+ONE_COIN = {"replace": [('symbol = "symbol"', 'symbol = { value = "S" }'), ('name = "name"', 'name = { value = "N" }')]}
+
+
 @pytest.mark.parametrize(
     ("content", "changes", "code", "said"),
     [
@@ -228,6 +257,8 @@ def test_prices_in_other_currencies_are_rejected_when_a_column_says_which(shown)
         ("S,N,1\n", {"files": NAMES}, "bad_header", "the first row has"),
         ("\n" * 300_000 + TWO, {}, "bad_header", "no row in 262144 bytes"),
         (" ,, \r\n" * 50_000 + TWO, {"files": NAMES}, "bad_header", "no row in 262144 bytes"),
+        ("# more\n" * 50_000 + TWO, {"files": 'comment = "#"'}, "bad_header", "no row in 262144 bytes"),
+        ("2026-01-01;9,5\n", {"files": 'columns = ["date", "price"]', **ONE_COIN}, "bad_header", "',' and with ';'"),
         (b"\x1f\x8bxx", {}, "bad_gzip", "cannot be decompressed"),
         (gzip.compress(TWO.encode(), mtime=0)[:-9], {}, "bad_gzip", "cannot be decompressed"),
         ("x," * 10_001 + "\n", {}, "bad_header", "at most 10000"),

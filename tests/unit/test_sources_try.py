@@ -72,6 +72,17 @@ def test_try_accounts_for_every_record_and_exits_3(folder: Path, capsys: pytest.
     assert reasons["not_a_number"]["payload"] == {"symbol": "BTC", "date": "2024-01-02", "price": "x"}
 
 
+def test_try_shows_what_stands_around_a_quote_that_is_never_closed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The records before it, and those behind it as a run reads them that waited for its end in vain."""
+    path = write(folder, HEADER + 'BTC,2024-01-01,1\n"BTC,2024-01-02,2\nBTC,2024-01-03,3\n')
+    code, (found,) = attempt_json(folder, capsys, path)
+    assert (code, found["read"], found["quotes"]) == (1, 3, 2)
+    assert [each["code"] for each in found["rejections"]] == ["unclosed_quote"]
+    assert "follow a quote that is not closed" in found["error"]
+
+
 def test_try_exits_0_when_all_rejections_are_expected(folder: Path) -> None:
     """What the map calls normal is no failure."""
     (folder / "mine.toml").write_text(MAP.format(expected='"price_missing"'))

@@ -1,8 +1,13 @@
-"""Has a file the columns that a map names? Without them every row would be a rejection; this is said once instead."""
+"""Has a file the columns that a map names? Without them every row would be a rejection; this is said once instead.
+
+So is a currency in the file's name, where no column says another.
+"""
 
 import string
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 
+from kasparro.etl import currencies, guess_names
 from kasparro.etl.field_map import FieldMap
 from kasparro.etl.readers import csv_layout
 from kasparro.etl.readers.csv_layout import Layout, LayoutError
@@ -37,6 +42,24 @@ def missing(fields: Mapping[str, FieldMap], constants: Iterable[str], layout: La
     if twice:
         raise LayoutError(f"the header has {twice[0]!r} more than once")
     return ""
+
+
+def other_currency(fields: Mapping[str, FieldMap], constants: Iterable[str], layout: Layout, file_name: str) -> str:
+    """The currency that a file's name says, where it is not the dollar and nothing else says it; '' for none.
+
+    A map that says by a constant in what all prices are has decided that; so has a column of prices in dollars.
+    """
+    currency = fields.get(CURRENCY, FieldMap())
+    known = {*csv_layout.available(layout), *constants}
+    prices = known & set(fields["price_usd"].paths)
+    if (currency.value is not None and not currency.paths) or known & set(currency.paths):
+        return ""
+    if layout.spread or not prices or all("usd" in currencies.named(path) for path in prices):
+        return ""
+    said = guess_names.file_name(PurePath(file_name))
+    # A code by itself, such as MNT, may be a coin's.
+    found = said.currencies if said.symbol else said.currencies & currencies.MAJOR
+    return "" if "usd" in found or not found - currencies.STABLE else min(found - currencies.STABLE).upper()
 
 
 def _keys(name: str, template: str) -> list[str]:

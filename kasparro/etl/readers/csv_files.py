@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+from attrs import Factory, define
+
 from kasparro.errors import SliceError
 from kasparro.etl.readers import BATCH_RECORDS, csv_columns, csv_place, csv_streams
 from kasparro.etl.readers.csv_layout import LayoutError
@@ -55,12 +57,19 @@ class CsvFilesReader:
             try:
                 missing = partial(csv_columns.missing, self._fields, constants)
                 place = csv_place.find(file, self._files, checkpoint, missing)
+                other = csv_columns.other_currency(self._fields, constants, place.layout, slice_name)
             except LayoutError as ex:
                 raise SliceError(f"{slice_name}: {ex}", code="bad_header") from ex
             except csv_place.TruncatedError as ex:
                 raise SliceError(f"{slice_name}: {ex}", code="file_truncated") from ex
             except UnclosedQuoteError as ex:
                 raise SliceError(f"{slice_name}: {ex}, which is in its header", code="unclosed_quote") from ex
+            if other:
+                raise SliceError(
+                    f"{slice_name}: its name says {other}, and no column says that prices are in US dollars; if they "
+                    f'are, say so in a map with currency = {{ value = "USD" }}; nothing of it was read',
+                    code="wrong_currency",
+                )
             if place.same:
                 yield Page(
                     slice=slice_name, position=checkpoint.position, validators=checkpoint.validators,
@@ -70,46 +79,24 @@ class CsvFilesReader:
             yield from self._read(place, slice_name, constants)
 
     def _read(self, place: Place, slice_name: str, constants: Mapping[str, str]) -> Iterator[Page]:
-        tally, layout = place.tally, place.layout
-        counted, weight, unended = place.file.tell(), 0, 0
-        records: list[Record] = []
+        pages = _Pages(place=place, slice=slice_name, constants=constants, reading=self._files.reading)
         unclosed: UnclosedQuoteError | None = None
-
-        def page(*, last: bool = False) -> Page:
-            nonlocal counted, weight, unended
-            again, unended = unended, 0
-            read, counted, weight = place.file.tell() - counted, place.file.tell(), 0
-            return Page(
-                slice=slice_name,
-                records=records,
-                position=place.position("" if unclosed is None else unclosed.digest, last=last),
-                validators={"prefix": tally.hasher.hexdigest(), "reading": self._files.reading},
-                constants=constants,
-                bytes_read=read,
-                last=last,
-                anew=place.anew,
-                unended=again,
-                grown=place.grown,
-            )
-
         try:
             for row in csv_place.rows(place, self._files):
-                found = layout.records(row)
+                found = place.layout.records(row)
                 if not row.ended:
                     # What is read again the next time stands in pages of its own.
-                    if not unended and records:
-                        yield page()
-                        records = []
-                    unended += len(found)
-                records += found
-                if layout.spread:
-                    weight += sum(len(record.payload) for record in found)
-                if len(records) >= BATCH_RECORDS or max(tally.offset - counted, weight) > _PAGE_BYTES:
-                    yield page()
-                    records = []
+                    if not pages.unended and pages.records:
+                        yield pages.take()
+                    pages.unended += len(found)
+                pages.records += found
+                if place.layout.spread:
+                    pages.weight += sum(len(record.payload) for record in found)
+                if pages.full:
+                    yield pages.take()
         except UnclosedQuoteError as ex:
             unclosed = ex
-        yield page(last=unclosed is None)
+        yield pages.take(last=unclosed is None, unclosed="" if unclosed is None else unclosed.digest)
         if unclosed is not None:
             raise SliceError(f"{slice_name}: {unclosed}; nothing of them was read", code="unclosed_quote") from unclosed
 
@@ -123,6 +110,45 @@ class CsvFilesReader:
                 f"{slice_name}: files.name_pattern does not match its name; nothing of it was read", code="bad_name"
             )
         return {key: word for key, word in match.groupdict().items() if word is not None}
+
+
+@define(kw_only=True)
+class _Pages:
+    """Records on their way into pages: how many of them are read again the next time, and what a wide file's weigh."""
+
+    place: Place
+    slice: str
+    constants: Mapping[str, str]
+    reading: str
+    records: list[Record] = Factory(list)
+    unended: int = 0
+    weight: int = 0
+    _counted: int = Factory(lambda self: self.place.file.tell(), takes_self=True)
+
+    @property
+    def full(self) -> bool:
+        """Whether there are enough for a page."""
+        read = self.place.tally.offset - self._counted
+        return len(self.records) >= BATCH_RECORDS or max(read, self.weight) > _PAGE_BYTES
+
+    def take(self, *, last: bool = False, unclosed: str = "") -> Page:
+        """The page of all of them; the next one begins empty."""
+        place, counted = self.place, self._counted
+        self._counted = place.file.tell()
+        page = Page(
+            slice=self.slice,
+            records=self.records,
+            position=place.position(unclosed, last=last),
+            validators={"prefix": place.tally.hasher.hexdigest(), "reading": self.reading},
+            constants=self.constants,
+            bytes_read=self._counted - counted,
+            last=last,
+            anew=place.anew,
+            unended=self.unended,
+            grown=place.grown,
+        )
+        self.records, self.unended, self.weight = [], 0, 0
+        return page
 
 
 def _fixed_part(pattern: str) -> Path:

@@ -23,7 +23,7 @@ DELIMITERS = (",", ";", "\t", "|")
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 # What spreadsheets are told their delimiter with, in a line of its own.
 _HINT = re.compile(r'"?sep=([^"\r\n])"?\s*')
-# Bytes of blank and drawn lines before a header. While it is looked for nothing else goes on, for each delimiter.
+# Bytes of blank, drawn and comment lines before a header. While it is looked for nothing else goes on.
 _MAX_BLANK_BYTES = 256 * 1024
 # Characters of a header that a message shows.
 _SHOWN = 300
@@ -85,14 +85,20 @@ def encoding(file: BinaryIO, files: Files) -> tuple[bytes, str]:
 
 def _first_row(file: BinaryIO, form: Form, skip_lines: int, max_record_bytes: int) -> csv_lines.Row | None:
     tally, begins = csv_lines.Tally(), 0
-    for row in csv_lines.rows(file, tally, form=form, skip_lines=skip_lines, max_record_bytes=max_record_bytes):
-        if is_header(row):
-            return row if row.ended else None
-        # Lines that are to be skipped do not count.
-        begins = begins or tally.offset
-        if tally.offset - begins > _MAX_BLANK_BYTES:
-            raise LayoutError(f"has no row in {_MAX_BLANK_BYTES} bytes, where its header is looked for")
-    return None
+    tally.comment_bytes_left = _MAX_BLANK_BYTES
+    try:
+        for row in csv_lines.rows(file, tally, form=form, skip_lines=skip_lines, max_record_bytes=max_record_bytes):
+            if is_header(row):
+                return row if row.ended else None
+            # Lines that are to be skipped do not count.
+            begins = begins or tally.offset
+            if tally.offset - begins > _MAX_BLANK_BYTES:
+                break
+        else:
+            return None
+    except csv_lines.CommentsError:
+        pass
+    raise LayoutError(f"has no row in {_MAX_BLANK_BYTES} bytes, where its header is looked for")
 
 
 def _choose(found: list[tuple[Form, csv_lines.Row]], files: Files, missing: Missing) -> tuple[Form, Layout]:
@@ -108,6 +114,9 @@ def _choose(found: list[tuple[Form, csv_lines.Row]], files: Files, missing: Miss
                 problems.append((len(names), f"{lack}; the header has {show(names)}"))
         except LayoutError as ex:
             problems.append((len(row.cells), str(ex)))
+    if files.columns and len(fitting) > 1:
+        signs = " and with ".join(repr(form.delimiter) for form, _ in fitting)
+        raise LayoutError(f"the first row has {len(files.columns)} cells with {signs}: say which in files.delimiter")
     if fitting:
         return max(fitting, key=lambda each: (not each[1].packed, len(each[1].columns)))
     raise LayoutError(max(problems, key=lambda each: each[0], default=(0, "the header is empty"))[1])

@@ -6,6 +6,7 @@ were taken since the last row are the row's own, quoted newlines included.
 
 import csv
 import hashlib
+import math
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -58,6 +59,10 @@ class UnclosedQuoteError(Exception):
         self.digest = digest
 
 
+class CommentsError(Exception):
+    """There are more bytes of comments than the tally allows."""
+
+
 class Tally:
     """How far a file is read for good: every byte before `offset`, all of them seen by `hasher` as they were read.
 
@@ -70,6 +75,8 @@ class Tally:
         # Nothing more is read for good; because of an open quote that was waited for in vain, its digest says.
         self.held = False
         self.unclosed = ""
+        # How many of comments are passed over: while nothing but them is read, nothing else goes on.
+        self.comment_bytes_left = math.inf
         # The bytes after that, which are read again.
         self.tail = hashlib.blake2b(digest_size=16)
         self.tail_bytes = 0
@@ -118,6 +125,9 @@ class _Lines:
         while line := self._again() if given_back or self._inside else self._readline(self._max_bytes + 1):
             if self._comment and not taken and self._text(line).lstrip().startswith(self._comment):
                 self._pass_over(line)
+                self._tally.comment_bytes_left -= len(line)
+                if self._tally.comment_bytes_left < 0:
+                    raise CommentsError
                 continue
             taken.append(line)
             self._size += len(line)
