@@ -1,13 +1,11 @@
-"""Stage: one HTTP GET, with limits on time and size. With fetch_pool.py all that speaks HTTP to upstreams.
+"""Stage: one HTTP GET, with limits on time and size. The files called fetch are all that speaks HTTP to upstreams.
 
 It tries once and says what happened; whoever calls decides about trying again. A redirect to another host is refused,
 so that a key cannot travel there; one on the same host is handed back.
 """
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
@@ -16,7 +14,7 @@ from attrs import evolve, frozen
 from kasparro import __version__
 from kasparro.clock import Clock
 from kasparro.errors import FetchError
-from kasparro.etl import fetch_pool
+from kasparro.etl import fetch_headers, fetch_pool
 from kasparro.etl.source import Source
 from kasparro.watchdog import Watchdog
 
@@ -30,13 +28,7 @@ _ALWAYS_SENT = {
 _CHUNK_BYTES = 64 * 1024
 # Answers that may be different the next time, besides all that begin with a 5.
 _RETRYABLE = frozenset({408, 425, 429})
-# Seconds. A longer wish is cut to this: it may be a slip, and next week's answer will tell.
-_MAX_RETRY_AFTER_SECONDS = 7 * 86400.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# A reset time above this is a moment in Unix time, one below a number of seconds: 31 years are no rate limit's window.
-_EPOCH_FROM = 1e9
-# The draft IETF header in one field: "default";r=50;t=30 (draft-ietf-httpapi-ratelimit-headers).
-_RATE_LIMIT = re.compile(r";\s*r=(\d{1,12})\s*(?:;\s*t=(\d{1,12}))?")
 # What the operator can do about an answer that will stay the same.
 _ADVICE = {
     401: "a key is required or wrong",
@@ -116,7 +108,7 @@ class Http:
         # For messages: whatever a redirect put behind the question mark may be a secret.
         url = request.url.partition("?")[0]
         try:
-            conditions = _conditions(request.validators)
+            conditions = fetch_headers.conditions(request.validators)
             sent = {**_ALWAYS_SENT, **request.headers, **conditions}
             response, body = self._ask(address, sent, limits)
         except urllib3.exceptions.HTTPError as ex:
@@ -125,7 +117,7 @@ class Http:
             # Without its cause, which would show the header's value.
             raise FetchError(f"{url}: the key cannot be sent in a header", code="bad_key", retryable=False) from None
         now = self._clock.now()
-        remaining, reset_seconds = _rate_limit(response.headers, now)
+        remaining, reset_seconds = fetch_headers.rate_limit(response.headers, now)
         answer = Answer(
             text="",
             validators=request.validators,
@@ -141,7 +133,7 @@ class Http:
             return evolve(answer, redirect_to=_same_host(address, url, response.headers.get("Location")))
         if response.status != 200:
             raise _status_error(url, response, _without(request.headers, body), now)
-        validators = _validators(response)
+        validators = fetch_headers.validators(response.headers)
         return evolve(answer, text=_decode(url, body), validators=validators, bytes_read=len(body))
 
     def _ask(self, address: str, headers: Mapping[str, str], limits: Limits) -> tuple[urllib3.BaseHTTPResponse, bytes]:
@@ -192,16 +184,6 @@ def _without(headers: Mapping[str, str], body: bytes) -> bytes:
     return body
 
 
-def _conditions(validators: Mapping[str, str]) -> dict[str, str]:
-    names = {"etag": "If-None-Match", "last_modified": "If-Modified-Since"}
-    return {names[key]: value for key, value in validators.items() if key in names}
-
-
-def _validators(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
-    found = {"etag": response.headers.get("ETag"), "last_modified": response.headers.get("Last-Modified")}
-    return {key: value for key, value in found.items() if value}
-
-
 def _decode(url: str, body: bytes) -> str:
     try:
         return body.decode("utf-8-sig")
@@ -225,51 +207,6 @@ def _same_host(address: str, url: str, location: str | None) -> str:
     return target
 
 
-def _rate_limit(headers: Mapping[str, str], now: datetime) -> tuple[int | None, float | None]:
-    """How many requests are left, and in how many seconds there are more, where the upstream says so.
-
-    A moment is compared with the answer's own date, whatever our clock says.
-    """
-    found = _RATE_LIMIT.search(headers.get("RateLimit", ""))
-    remaining, reset = (found[1], found[2]) if found else (None, None)
-    for prefix in ("RateLimit", "X-RateLimit"):
-        remaining = remaining or headers.get(f"{prefix}-Remaining")
-        reset = reset or headers.get(f"{prefix}-Reset")
-    if remaining is None or not re.fullmatch(r"\d{1,12}", remaining.strip(), re.ASCII):
-        return None, None
-    if reset is None or not re.fullmatch(r"\d{1,15}(\.\d{1,6})?", reset.strip(), re.ASCII):
-        return int(remaining), None
-    seconds = float(reset)
-    if seconds > _EPOCH_FROM:
-        seconds = seconds / (1000 if seconds > _EPOCH_FROM * 1000 else 1) - _said_at(headers, now)
-    return int(remaining), max(seconds, 0.0)
-
-
-def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Retry-After in seconds (RFC 9110, 10.2.3). A date is compared with the answer's own, whatever our clock says."""
-    text = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
-        seconds = float(text)
-    elif (moment := _http_date(text)) is not None:
-        seconds = moment.timestamp() - _said_at(headers, now)
-    else:
-        return None
-    return min(max(seconds, 0.0), _MAX_RETRY_AFTER_SECONDS)
-
-
-def _said_at(headers: Mapping[str, str], now: datetime) -> float:
-    """When the upstream sent its answer by its own clock, in Unix time; `now` where it does not say."""
-    return (_http_date(headers.get("Date", "")) or now).timestamp()
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
 def _status_error(url: str, response: urllib3.BaseHTTPResponse, body: bytes, now: datetime) -> FetchError:
     status = response.status
     said = " ".join(body[: _QUOTE_CHARACTERS * 4].decode("utf-8", "replace").split())[:_QUOTE_CHARACTERS]
@@ -280,7 +217,7 @@ def _status_error(url: str, response: urllib3.BaseHTTPResponse, body: bytes, now
         code=f"http_{status}",
         retryable=status in _RETRYABLE or 500 <= status < 600,
         status=status,
-        retry_after_seconds=_retry_after(response.headers, now),
+        retry_after_seconds=fetch_headers.retry_after(response.headers, now),
     )
 
 
