@@ -134,7 +134,7 @@ def test_run_is_deferred_at_once_when_the_upstream_wants_a_long_pause(etl, https
 def test_upstream_is_asked_again_when_the_operator_lifts_the_block(etl, httpserver):
     """With the statements of docs/OPERATIONS.md as they stand there: tokens come back as before, and it is due."""
     document = (Path(__file__).parents[2] / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
-    (statements,) = re.findall(r"```sql\n(.*?)```", document, re.DOTALL)
+    (statements,) = re.findall(r"```sql\n(update buckets.*?)```", document, re.DOTALL)
     limits = Limits(requests=200, seconds=1.0)
     asked = upstream(httpserver, ("no", 429, {"Retry-After": "479220"}), OK, limits=limits)
     for _ in range(2):

@@ -1,7 +1,9 @@
 """What is old goes, a little at a time; what is still needed stays, and nothing that is counted changes."""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -66,6 +68,21 @@ def test_records_of_open_rejections_stay_unless_they_are_expected(etl):
     assert pruner(etl).prune(raw_days=30)["coinpaprika"] == Pruned(raw_records=2, rejections=1)
     assert kept(etl) == ["open"]
     assert etl.rows("select external_id from rejections order by 1") == [("gone",), ("open",)]
+
+
+def test_rejected_record_goes_when_the_operator_closes_its_rejection(etl):
+    """With the statement of docs/OPERATIONS.md: what the upstream corrected stays open by itself, for ever."""
+    etl.run(page(record("btc", price="x")))
+    etl.run(page(record("btc", price="2"), record("new", price="x")))
+    etl.conn.execute("update rejections set last_seen_at = now() - interval '31 days' where external_id = 'btc'")
+    etl.conn.execute("update raw_records set last_seen_at = now() - interval '31 days'")
+    assert pruner(etl).prune(raw_days=30)["coinpaprika"].raw_records == 1
+    document = (Path(__file__).parents[2] / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
+    (statement,) = re.findall(r"```sql\n(update rejections.*?);\n```", document, re.DOTALL)
+    etl.conn.execute(statement)
+    assert etl.rows("select external_id from rejections where resolved_at is null") == [("new",)]
+    assert pruner(etl).prune(raw_days=30)["coinpaprika"].raw_records == 1
+    assert kept(etl) == ["new"]
 
 
 def test_pruned_record_is_kept_anew_when_it_is_read_again(etl):
