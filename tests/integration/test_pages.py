@@ -263,7 +263,7 @@ def test_dashboard_rests_while_nobody_looks(browser: Browser, service: Service) 
     tell = "document.dispatchEvent(new Event('visibilitychange'));"
     browser.run(hide + tell, True)
     # One look may be under way.
-    pause = "setTimeout(arguments[0], 1500)"
+    pause = "setTimeout(arguments[0], 1300)"
     browser.driver.execute_async_script(pause)
     browser.requests()
     browser.driver.execute_async_script(pause)
@@ -313,7 +313,7 @@ def test_dashboard_waits_as_long_as_it_is_told(browser: Browser, service: Servic
     )
     browser.wait_text("#banner", "Too many questions.")
     asked = browser.run("return window.asked")
-    browser.driver.execute_async_script("setTimeout(arguments[0], 2200)")
+    browser.driver.execute_async_script("setTimeout(arguments[0], 1300)")
     assert browser.run("return window.asked") == asked
     assert "coingecko" in browser.text("#sources-rows")
 

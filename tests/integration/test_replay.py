@@ -210,5 +210,6 @@ def test_replay_waits_for_its_turn_when_a_run_is_under_way(etl):
         with pytest.raises(errors.BusyError):
             replay(etl)
 
-    etl.start(etl.build(ListReader({"": [page(record("a"), last=False), replay_too, page(record("b"))]})))
+    pages = [page(record("a"), last=False), replay_too, page(record("b"))]
+    etl.start(etl.build(ListReader({"": pages}), lease_seconds=2.0))
     assert set(etl.quotes()) == {("a", NOON), ("b", NOON)}

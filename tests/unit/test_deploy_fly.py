@@ -51,7 +51,7 @@ class Fly:
         (folder / "scripts" / "smoke" / "__main__.py").write_text(SMOKE)
         (folder / "bin").mkdir()
         standin = Path(__file__).with_name("standin_flyctl.py")
-        (folder / "bin" / "flyctl").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{standin}" "$@"\n')
+        (folder / "bin" / "flyctl").write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{standin}" "$@"\n')
         (folder / "bin" / "flyctl").chmod(0o755)
         self.has()
 
