@@ -101,8 +101,9 @@ class Watch:
         notes = FieldNotes(slice=self._slice, baseline=baseline_of(self._source, self._slice), found=told)
         if self.refusal is not None or not page.last:
             return notes if told else None
-        is_over = [one for one in self._open(known) if self._is_over(one)]
-        notes = evolve(notes, resolved=tuple(one.id for one in is_over), learned=self._learned(known, is_over))
+        is_over = [one for one in self._open(known) if self._is_over(one, rules)]
+        still = [one for one in self._open(known) if one not in is_over]
+        notes = evolve(notes, resolved=tuple(one.id for one in is_over), learned=self._learned(still, rules))
         return notes if notes.found or notes.resolved or notes.learned else None
 
     def _begin(self) -> KnownFields:
@@ -231,14 +232,15 @@ class Watch:
         here = baseline_of(self._source, self._slice)
         return [one for one in known.open if here in one.baselines]
 
-    def _is_over(self, one: OpenDrift) -> bool:
-        return (one.path, one.kind) not in self._told and drift.is_over(one.kind, one.path, self._baseline, self._seen)
+    def _is_over(self, one: OpenDrift, rules: drift.Rules) -> bool:
+        is_told = (one.path, one.kind) in self._told
+        return not is_told and drift.is_over(one.kind, one.path, self._baseline, self._seen, rules)
 
-    def _learned(self, known: KnownFields, is_over: Collection[OpenDrift]) -> dict[str, dict[str, Any]]:
-        """What is usual now, of fields that no drift is about; of its paths is told when it is closed."""
-        still = [one for one in self._open(known) if one not in is_over]
+    def _learned(self, still: Collection[OpenDrift], rules: drift.Rules) -> dict[str, dict[str, Any]]:
+        """What is usual now, of fields that no drift is about: those of an open one are when somebody says so."""
         paths = {path for one in still for path in (one.path, one.renamed_to) if path is not None} | self._disputed
-        return {path: each.as_json() for path, each in drift.learn(self._baseline, self._seen, paths).items()}
+        learned = drift.learn(self._baseline, self._seen, rules, apart_from=paths)
+        return {path: each.as_json() for path, each in learned.items()}
 
     def _names(self, path: str) -> list[str]:
         """The quote fields that read a path."""

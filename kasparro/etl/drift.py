@@ -16,6 +16,8 @@ from kasparro.fields import DriftKind, Rename
 
 # Records that say something about their fields. Of fewer, the few may happen to be odd ones.
 MIN_RECORDS = 10
+# How likely it may be at most, by the share of records that have it, that a few lack a field by chance.
+_CHANCE = 0.01
 # The share of records that have a field which is missed when it is gone: from all of what was read, and from one page.
 # Neighbours are alike in what they lack: a whole page without a field that one in twenty lacks is nothing odd.
 _USUAL_SHARE, _USUAL_SHARE_OF_PAGES = 0.9, 0.99
@@ -69,13 +71,19 @@ class Rules:
 def differences(
     baseline: Mapping[str, Usual], seen: Profile, rules: Rules, *, page: int | None = None
 ) -> list[Difference]:
-    """What differs in `seen`: a page by its number, or without one all that was read. Of few records, nothing does."""
-    if not baseline or seen.records < MIN_RECORDS:
+    """What differs in `seen`: a page by its number, or without one all that was read.
+
+    Of few records only that all of them lack a required field.
+    """
+    if not baseline or not seen.records:
         return []
+    if seen.records < MIN_RECORDS:
+        return _missing_of_few(baseline, seen, rules) if page is None else []
     before = baseline if page is None else {path: each.on_page(page) for path, each in baseline.items()}
     before = {path: each for path, each in before.items() if not each.groups}
     now = {path: usual.of(each, seen.records) for path, each in seen.fields.items()}
     now = {path: each for path, each in now.items() if not each.groups}
+    sketched = all(each.sketched for each in baseline.values())
     vanished = {
         path: each
         for path, each in before.items()
@@ -86,7 +94,9 @@ def differences(
         path: each
         for path, each in now.items()
         # Where an object was, a value is new; that there is none says nothing.
-        if path not in before and (each.share if path not in baseline else 1 - each.empty) >= _NEW_SHARE
+        if not sketched
+        and path not in before
+        and (each.share if path not in baseline else 1 - each.empty) >= _NEW_SHARE
         if not rules.is_optional(path)
     }
     renamed = _renames(vanished, appeared, rules)
@@ -108,17 +118,26 @@ def differences(
     ]
 
 
-def learn(baseline: Mapping[str, Usual], seen: Profile, apart_from: Collection[str]) -> dict[str, Usual]:
-    """What is new of the usual fields after all that was read, `apart_from` paths that are under dispute."""
-    if seen.records < MIN_RECORDS:
-        return {}
+def learn(
+    baseline: Mapping[str, Usual], seen: Profile, rules: Rules, *, apart_from: Collection[str] = ()
+) -> dict[str, Usual]:
+    """What is new of the usual fields after all that was read, `apart_from` paths that are under dispute.
+
+    Of few records only which required fields there are.
+    """
     learned: dict[str, Usual] = {}
+    if seen.records < MIN_RECORDS:
+        for path in {*rules.required} & {*seen.fields} - {*baseline} - {*apart_from}:
+            now = usual.of(seen.fields[path], seen.records)
+            if now.type is not None and not now.groups:
+                learned[path] = Usual(share=now.share, null=now.null, types={})
+        return learned
     for path in {**baseline, **seen.fields}:
         found = seen.fields.get(path)
         now = usual.of(found, seen.records) if found else Usual(share=0.0, null=0.0, types={})
         known = baseline.get(path)
         # A field that was not there before is there in that share from the start, of an input that is known or not.
-        after = now if known is None else usual.blend(known, now, _WEIGHT)
+        after = now if known is None or known.sketched else usual.blend(known, now, _WEIGHT)
         if after != known and path not in apart_from:
             learned[path] = after
     room = profile.MAX_PATHS - len(baseline)
@@ -126,7 +145,7 @@ def learn(baseline: Mapping[str, Usual], seen: Profile, apart_from: Collection[s
     return {path: each for path, each in learned.items() if path not in new}
 
 
-def is_over(kind: DriftKind, path: str, baseline: Mapping[str, Usual], seen: Profile) -> bool:
+def is_over(kind: DriftKind, path: str, baseline: Mapping[str, Usual], seen: Profile, rules: Rules) -> bool:
     """Whether a drift in which all that was read shows no difference is over; else it was not to be seen."""
     if (path in baseline) == (kind is DriftKind.ADDED):
         # Nothing that is usual is new, nothing else can be missed.
@@ -134,7 +153,25 @@ def is_over(kind: DriftKind, path: str, baseline: Mapping[str, Usual], seen: Pro
     found = seen.fields.get(path)
     if kind is DriftKind.TYPE_CHANGED and found is not None:
         return profile.count_values(found) >= MIN_RECORDS
-    return seen.records >= MIN_RECORDS and (found is not None or len(seen.fields) < profile.MAX_PATHS)
+    if seen.records < MIN_RECORDS:
+        read = (path, *rules.alternatives.get(path, ()))
+        return kind in (DriftKind.MISSING, DriftKind.RENAMED) and any(each in seen.fields for each in read)
+    return found is not None or len(seen.fields) < profile.MAX_PATHS
+
+
+def _missing_of_few(baseline: Mapping[str, Usual], seen: Profile, rules: Rules) -> list[Difference]:
+    now = {path for path, each in seen.fields.items() if not usual.of(each, seen.records).groups}
+    vanished = {
+        path: each
+        for path, each in baseline.items()
+        if path in rules.required and not rules.is_optional(path) and not each.groups and each.empty <= _EMPTY
+        if now.isdisjoint((path, *rules.alternatives.get(path, ()))) and (1 - each.share) ** seen.records <= _CHANCE
+    }
+    return [
+        Difference(path=path, kind=DriftKind.MISSING, before=each)
+        for path, each in vanished.items()
+        if not _stood_in(path, vanished, rules)
+    ]
 
 
 def _renames(vanished: Mapping[str, Usual], appeared: Mapping[str, Usual], rules: Rules) -> list[Difference]:

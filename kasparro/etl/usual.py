@@ -31,6 +31,11 @@ class Usual:
         return max(self.types, key=lambda name: (self.types[name], name), default=None)
 
     @property
+    def sketched(self) -> bool:
+        """Whether of its values nothing is known but that there are some."""
+        return not self.types and self.null < 1
+
+    @property
     def groups(self) -> bool:
         """Whether it is an object: the fields in it speak for themselves."""
         return self.type == "object"

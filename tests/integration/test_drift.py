@@ -281,6 +281,16 @@ def test_batch_without_any_price_is_quarantined_although_a_coin_may_lack_one(etl
     assert (second.status, second.error_code) == (RunStatus.FAILED, "schema_drift")
 
 
+def test_few_records_without_a_required_field_are_quarantined(etl):
+    """Eight coins are as good a reason as eight hundred; it is over when the first has a price again."""
+    etl.run(page(*records(8)))
+    second = etl.run(page(*(record(f"coin{number}", price=None, cost="1") for number in range(8))))
+    assert (second.status, second.error_code, second.counts.inserted) == (RunStatus.FAILED, "schema_drift", 0)
+    assert seen(etl) == [("missing", "price", None, "quarantined", "open")]
+    etl.run(page(*records(1)))
+    assert seen(etl) == [("missing", "price", None, "quarantined", "resolved")]
+
+
 def test_other_kinds_are_seen_accepted_and_are_usual_then(etl):
     """A new field, one that is gone, one of another type, one that is null: each is told once and accepted."""
     etl.run(page(*records(40)))

@@ -30,7 +30,7 @@ def look(*given: Record) -> profile.Profile:
 
 
 def baseline(**fields: Any) -> dict[str, usual.Usual]:
-    return drift.learn({}, look(*records(**fields)), ())
+    return drift.learn({}, look(*records(**fields)), NO_RULES)
 
 
 def compare(known: dict[str, usual.Usual], *given: Record, rules: Rules = NO_RULES) -> list[tuple[str, DriftKind]]:
@@ -115,7 +115,7 @@ def test_baseline_that_was_kept_is_read_as_it_was() -> None:
 def test_nothing_is_learned_when_nothing_changed() -> None:
     """The baseline is not written by a run that saw the same."""
     known = baseline(a=price, b="x")
-    assert drift.learn(known, look(*records(a=price, b="x")), ()) == {}
+    assert drift.learn(known, look(*records(a=price, b="x")), NO_RULES) == {}
 
 
 def test_fields_differ_when_they_come_go_and_change_their_type() -> None:
@@ -146,7 +146,28 @@ def test_few_records_raise_and_teach_nothing() -> None:
     """An empty or tiny read says nothing about fields."""
     known = baseline(a=price, b="x")
     assert compare(known, *records(drift.MIN_RECORDS - 1, z="1")) == compare(known) == []
-    assert drift.learn(known, look(*records(drift.MIN_RECORDS - 1, z="1")), ()) == {}
+    assert drift.learn(known, look(*records(drift.MIN_RECORDS - 1, z="1")), NO_RULES) == {}
+
+
+def test_required_field_that_few_records_lack_is_missing() -> None:
+    """That needs no statistics, unless every hundredth may lack it; what else there is, few do not say."""
+    rules = Rules(required=["price", "symbol"], alternatives={"price": ["close"]})
+    known = drift.learn({}, look(*records(2, price=price, symbol="x", note="n")), rules)
+    assert set(known) == {"price", "symbol"}
+    assert compare(known, *records(1, symbol="x", cost=price), rules=rules) == [("price", DriftKind.MISSING)]
+    assert compare(known, *records(1, symbol="x", price=price), *records(1, symbol="x"), rules=rules) == []
+    assert compare(known, *records(1, symbol="x", close=price), rules=rules) == []
+    assert drift.differences(known, look(*records(1, symbol="x")), rules, page=0) == []
+    assert compare({"price": evolve(known["price"], share=0.8)}, *records(2, symbol="x"), rules=rules) == []
+
+
+def test_more_records_than_few_are_usual_from_the_first_on() -> None:
+    """Nothing in them is new, and then all of them is known."""
+    rules = Rules(required=["price"])
+    known = drift.learn({}, look(*records(2, price=price)), rules)
+    many = records(price=price, note="n")
+    assert compare(known, *many, rules=rules) == []
+    assert drift.learn(known, look(*many), rules) == baseline(price=price, note="n")
 
 
 def test_page_without_a_field_raises_nothing_when_the_field_is_not_in_every_record() -> None:
@@ -181,11 +202,13 @@ def test_any_two_profiles_can_be_compared(one: list[Any], other: list[Any], nest
         profile.look([Record(fields=fields, payload="") for fields in given * drift.MIN_RECORDS], nested=nested)
         for given in (one, other)
     )
-    known = drift.learn({}, first, ())
+    known = drift.learn({}, first, NO_RULES)
     assert drift.differences(known, first, NO_RULES) == []
     for page in (None, 0):
         for each in drift.differences(known, second, NO_RULES, page=page):
             assert 0 <= each.confidence <= 1
     both = profile.merge(first, second)
-    json.dumps([both.as_json(), [each.as_json() for each in drift.learn(known, both, ()).values()]], allow_nan=False)
+    json.dumps(
+        [both.as_json(), [each.as_json() for each in drift.learn(known, both, NO_RULES).values()]], allow_nan=False
+    )
     assert len(both.fingerprint) == 16

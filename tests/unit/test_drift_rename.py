@@ -76,7 +76,7 @@ def judge(case: Case, *, nested: bool) -> drift.Difference | None:
         for name, series, seed in ((case.old, case.before, 1), (case.new, case.after, 2))
     )
     path = case.old if nested else field_map.escaped(case.old)
-    found = drift.differences(drift.learn({}, before, ()), after, drift.Rules())
+    found = drift.differences(drift.learn({}, before, drift.Rules()), after, drift.Rules())
     return next((each for each in found if (each.path, each.kind) == (path, DriftKind.RENAMED)), None)
 
 
