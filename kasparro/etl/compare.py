@@ -32,6 +32,8 @@ _ACTIONS = {
     Policy.QUARANTINE: DriftAction.QUARANTINED,
     Policy.FAIL: DriftAction.FAILED,
 }
+# Quote fields whose numbers run much alike in two reads of all that a source has.
+_MONEY = ("price_usd", "market_cap_usd", "volume_24h_usd")
 
 
 def baseline_of(source: Source, slice_name: str) -> str:
@@ -120,6 +122,7 @@ class Watch:
 
     def _rules(self, known: KnownFields) -> drift.Rules:
         reads = [paths for spec in self._maps.values() for paths in spec.reads]
+        money = [self._maps[name] for name in _MONEY if name in self._maps and self._source.reads_all]
         return drift.Rules(
             optional=self._source.drift.optional,
             alternatives={
@@ -141,6 +144,7 @@ class Watch:
                 for paths in spec.reads
                 for path in paths
             ],
+            scaled=[path for spec in money for paths in spec.reads for path in paths],
             renamed=known.renames,
             excluded=known.rejected,
         )
@@ -211,8 +215,8 @@ class Watch:
         if not names:
             # There is nothing to map, and nothing to lose.
             action, policy = DriftAction.WARNED, Policy.WARN
-        if each.kind is DriftKind.RENAMED and action is not DriftAction.MAPPED:
-            # Under its old name the field is missing.
+        if each.rescaled or (each.kind is DriftKind.RENAMED and action is not DriftAction.MAPPED):
+            # Under its old name the field is missing, whatever is read there.
             missing = self._source.drift.of(DriftKind.MISSING, required=self._is_required(each.path))
             policy = max(policy, missing, key=lambda one: one.severity)
         if names and policy in (Policy.QUARANTINE, Policy.FAIL) and not self._job.accept_rejections:
@@ -267,5 +271,6 @@ def _details(each: Difference, names: list[str], source: Source, slice_name: str
         "before": each.before.as_json() if each.before else None,
         "after": each.after.as_json() if each.after else None,
         "margin": each.margin,
+        "rescaled": each.rescaled,
         "baselines": [baseline_of(source, slice_name)],
     }

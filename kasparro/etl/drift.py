@@ -5,9 +5,9 @@ A field that comes and goes is not missed, and not new: the baseline knows in wh
 are no fields, they speak through those in them: a value that became one is gone, or went into it.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kasparro.etl import profile, rename, usual
 from kasparro.etl.profile import Field, Profile
@@ -29,6 +29,8 @@ _NEW_SHARE, _RENAMED_SHARE = 0.1, 0.5
 _ONE_TYPE, _OTHER_TYPE = 0.9, 0.5
 # By how much the share of records without a value grows in a jump; below that it is the weather of small coins.
 _JUMP = 0.3
+# Powers of ten by which the middle one of a field's numbers is off when they run on another scale: no market moves so.
+_SCALE = 2.0
 # How much of what is usual one more read makes up: a change of weather is the new weather after some ten.
 _WEIGHT = 0.2
 
@@ -36,7 +38,8 @@ _WEIGHT = 0.2
 @frozen(kw_only=True)
 class Difference:
     """One difference; `before` and `after` are what was usual and what is, where there is such. For a rename, whether
-    it is `certain`, and how far ahead of any other."""
+    it is `certain`, and how far ahead of any other; of a changed type, whether it is only that numbers are `rescaled`.
+    """
 
     path: str
     kind: DriftKind
@@ -46,6 +49,7 @@ class Difference:
     confidence: float = 1.0
     margin: float | None = None
     certain: bool = True
+    rescaled: bool = False
 
 
 @frozen(kw_only=True)
@@ -55,12 +59,14 @@ class Rules:
     Paths in `optional`, and below them, raise nothing. `alternatives` maps a path to those that are read instead of it.
     Without a value at a `required` path there is no quote.
     Nobody need be told of a `mapped` path that appears. `renamed` is known already, `excluded` are no renames.
+    Numbers at a `scaled` path are of one scale, read by read.
     """
 
     optional: Collection[str] = ()
     alternatives: Mapping[str, Collection[str]] = {}
     mapped: Collection[str] = ()
     required: Collection[str] = ()
+    scaled: Collection[str] = ()
     renamed: Collection[Rename] = ()
     excluded: Collection[Rename] = ()
 
@@ -79,43 +85,16 @@ def differences(
         return []
     if seen.records < MIN_RECORDS:
         return _missing_of_few(baseline, seen, rules) if page is None else []
-    before = baseline if page is None else {path: each.on_page(page) for path, each in baseline.items()}
-    before = {path: each for path, each in before.items() if not each.groups}
-    now = {path: usual.of(each, seen.records) for path, each in seen.fields.items()}
-    now = {path: each for path, each in now.items() if not each.groups}
-    sketched = all(each.sketched for each in baseline.values())
-    vanished = {
-        path: each
-        for path, each in before.items()
-        if _missed(path, each, now, rules, complete=page is None) and (path in now or _gone(path, each, seen))
-    }
-    vanished = {path: each for path, each in vanished.items() if not _stood_in(path, vanished, rules)}
-    appeared = {
-        path: each
-        for path, each in now.items()
-        # Where an object was, a value is new; that there is none says nothing.
-        if not sketched
-        and path not in before
-        and (each.share if path not in baseline else 1 - each.empty) >= _NEW_SHARE
-        if not rules.is_optional(path)
-    }
-    renamed = _renames(vanished, appeared, rules)
-    gone = {each.path for each in renamed}
-    come = {each.renamed_to for each in renamed} | set(rules.mapped)
-    both = {path: (each, now[path]) for path, each in before.items() if path in now and not rules.is_optional(path)}
-    return [
-        *renamed,
-        *(
-            Difference(path=path, kind=DriftKind.MISSING, before=vanished[path])
-            for path in vanished
-            if path not in gone
-        ),
-        *(Difference(path=path, kind=DriftKind.ADDED, after=appeared[path]) for path in appeared if path not in come),
-        *_changed(both, DriftKind.TYPE_CHANGED, lambda path: _type_changed(*both[path], seen.fields[path])),
-        *_changed(
-            both, DriftKind.NULL_JUMP, lambda path: page is None and _null_jumped(*both[path], seen.fields[path])
-        ),
-    ]
+    usually = baseline if page is None else {path: each.on_page(page) for path, each in baseline.items()}
+    read = _Read(
+        baseline=baseline,
+        before={path: each for path, each in usually.items() if not each.groups},
+        now=_values(seen),
+        seen=seen,
+        rules=rules,
+        complete=page is None,
+    )
+    return [*_come_and_gone(read), *_changed(read)]
 
 
 def learn(
@@ -159,19 +138,48 @@ def is_over(kind: DriftKind, path: str, baseline: Mapping[str, Usual], seen: Pro
     return found is not None or len(seen.fields) < profile.MAX_PATHS
 
 
+@frozen(kw_only=True)
+class _Read:
+    """What is compared: values `before` and `now`, objects left out; the `baseline` has both, and knows of no pages."""
+
+    baseline: Mapping[str, Usual]
+    before: Mapping[str, Usual]
+    now: Mapping[str, Usual]
+    seen: Profile
+    rules: Rules
+    complete: bool
+
+
+def _values(seen: Profile) -> dict[str, Usual]:
+    found = {path: usual.of(each, seen.records) for path, each in seen.fields.items()}
+    return {path: each for path, each in found.items() if not each.groups}
+
+
 def _missing_of_few(baseline: Mapping[str, Usual], seen: Profile, rules: Rules) -> list[Difference]:
-    now = {path for path, each in seen.fields.items() if not usual.of(each, seen.records).groups}
+    now = _values(seen)
     vanished = {
         path: each
         for path, each in baseline.items()
         if path in rules.required and not rules.is_optional(path) and not each.groups and each.empty <= _EMPTY
-        if now.isdisjoint((path, *rules.alternatives.get(path, ()))) and (1 - each.share) ** seen.records <= _CHANCE
+        if now.keys().isdisjoint((path, *rules.alternatives.get(path, ())))
+        if (1 - each.share) ** seen.records <= _CHANCE
     }
-    return [
-        Difference(path=path, kind=DriftKind.MISSING, before=each)
-        for path, each in vanished.items()
-        if not _stood_in(path, vanished, rules)
-    ]
+    return [_missing(path, each) for path, each in vanished.items() if not _stood_in(path, vanished, rules)]
+
+
+def _come_and_gone(read: _Read) -> list[Difference]:
+    vanished = {path: each for path, each in read.before.items() if _missed(path, read) and _gone(path, read)}
+    vanished = {path: each for path, each in vanished.items() if not _stood_in(path, vanished, read.rules)}
+    appeared = {path: each for path, each in read.now.items() if _new(path, read)}
+    renamed = _renames(vanished, appeared, read.rules)
+    gone = {each.path for each in renamed}
+    come = {each.renamed_to for each in renamed} | set(read.rules.mapped)
+    added = [Difference(path=path, kind=DriftKind.ADDED, after=appeared[path]) for path in appeared if path not in come]
+    return [*renamed, *(_missing(path, each) for path, each in vanished.items() if path not in gone), *added]
+
+
+def _missing(path: str, before: Usual) -> Difference:
+    return Difference(path=path, kind=DriftKind.MISSING, before=before)
 
 
 def _renames(vanished: Mapping[str, Usual], appeared: Mapping[str, Usual], rules: Rules) -> list[Difference]:
@@ -192,14 +200,22 @@ def _renames(vanished: Mapping[str, Usual], appeared: Mapping[str, Usual], rules
     ]
 
 
-def _missed(path: str, before: Usual, now: Mapping[str, Usual], rules: Rules, *, complete: bool) -> bool:
-    after = now.get(path)
-    if rules.is_optional(path) or any(_usual(now, other) for other in rules.alternatives.get(path, ())):
+def _missed(path: str, read: _Read) -> bool:
+    rules, before, after = read.rules, read.before[path], read.now.get(path)
+    if rules.is_optional(path) or any(_usual(read.now, other) for other in rules.alternatives.get(path, ())):
         return False
     if path in rules.required and (after is None or after.empty == 1):
         # Not one quote can be made, and of most records there were some.
         return before.empty <= _EMPTY
-    return after is None and before.share >= (_USUAL_SHARE if complete else _USUAL_SHARE_OF_PAGES)
+    return after is None and before.share >= (_USUAL_SHARE if read.complete else _USUAL_SHARE_OF_PAGES)
+
+
+def _new(path: str, read: _Read) -> bool:
+    if path in read.before or read.rules.is_optional(path) or all(each.sketched for each in read.baseline.values()):
+        return False
+    now = read.now[path]
+    # Where an object was, a value is new; that there is none says nothing.
+    return (1 - now.empty if path in read.baseline else now.share) >= _NEW_SHARE
 
 
 def _stood_in(path: str, vanished: Mapping[str, Usual], rules: Rules) -> bool:
@@ -208,26 +224,46 @@ def _stood_in(path: str, vanished: Mapping[str, Usual], rules: Rules) -> bool:
     return any((vanished[each].share, each) > mine for each in rules.alternatives.get(path, ()) if each in vanished)
 
 
-def _gone(path: str, before: Usual, seen: Profile) -> bool:
-    if path in seen.fields:
-        # There is an object instead of values, if there mostly were some.
-        return before.empty <= _EMPTY
+def _gone(path: str, read: _Read) -> bool:
+    if path in read.seen.fields:
+        # An object took the place of values, if there mostly were some; or those that every quote needs are null.
+        return path in read.now or read.before[path].empty <= _EMPTY
     # Among more paths than are looked at, one that is not seen may be there.
-    return len(seen.fields) < profile.MAX_PATHS
+    return len(read.seen.fields) < profile.MAX_PATHS
 
 
-def _changed(
-    both: Mapping[str, tuple[Usual, Usual]], kind: DriftKind, is_changed: Callable[[str], bool]
-) -> Iterator[Difference]:
-    for path, (before, after) in both.items():
-        if is_changed(path):
-            yield Difference(path=path, kind=kind, before=before, after=after)
+def _changed(read: _Read) -> Iterator[Difference]:
+    for path, before in read.before.items():
+        after, found = read.now.get(path), read.seen.fields.get(path)
+        if after is None or found is None or read.rules.is_optional(path):
+            continue
+        change = Difference(path=path, kind=DriftKind.TYPE_CHANGED, before=before, after=after)
+        if _type_changed(before, after, found):
+            yield change
+        elif path in read.rules.scaled and _rescaled(read.baseline[path], before, after, found):
+            yield evolve(change, rescaled=True)
+        if read.complete and _null_jumped(before, after, found):
+            yield evolve(change, kind=DriftKind.NULL_JUMP)
 
 
 def _type_changed(before: Usual, after: Usual, found: Field) -> bool:
     if profile.count_values(found) < MIN_RECORDS or before.type is None:
         return False
     return before.types[before.type] >= _ONE_TYPE and after.types.get(before.type, 0.0) <= _OTHER_TYPE
+
+
+def _rescaled(baseline: Usual, before: Usual, after: Usual, found: Field) -> bool:
+    """Whether the numbers have next to nothing in common, neither with those of the page before, nor with all of them:
+    a list in another order has other pages."""
+    now = after.stats
+    if profile.count_values(found) < MIN_RECORDS or now.low is None or now.mid is None or now.high is None:
+        return False
+    for each in (baseline.stats, before.stats):
+        if each.low is None or each.mid is None or each.high is None:
+            return False
+        if abs(now.mid - each.mid) < _SCALE or (each.low <= now.high and now.low <= each.high):
+            return False
+    return True
 
 
 def _null_jumped(before: Usual, after: Usual, found: Field) -> bool:

@@ -40,7 +40,9 @@ def of_drift(each: Difference, slice_name: str, name: str, *, keep: bool) -> Ref
     what = {
         DriftKind.MISSING: "is gone",
         DriftKind.RENAMED: f"is gone; it may be {each.renamed_to!r} now (confidence {each.confidence:.2f})",
-        DriftKind.TYPE_CHANGED: "has another type than before",
+        DriftKind.TYPE_CHANGED: "runs on another scale than before"
+        if each.rescaled
+        else "has another type than before",
         DriftKind.NULL_JUMP: "is null far more often than before",
         DriftKind.ADDED: "was not there before",
     }[each.kind]

@@ -291,6 +291,19 @@ def test_few_records_without_a_required_field_are_quarantined(etl):
     assert seen(etl) == [("missing", "price", None, "quarantined", "resolved")]
 
 
+def test_swapped_columns_are_quarantined_although_their_names_are_the_same(etl):
+    """A price of a market cap's scale is none, whatever is said about other types."""
+    etl.run(page(*records(40, cap=10**8)))
+    swapped = (record(f"coin{number}", price=str(10**8), cap=str(number + 1)) for number in range(40))
+    second = etl.run(page(*swapped))
+    assert (second.status, second.error_code, second.counts.inserted) == (RunStatus.FAILED, "schema_drift", 0)
+    assert "'price', read as price_usd, runs on another scale" in second.error_message
+    assert ("type_changed", "cap", None, "warned", "open") in seen(etl)
+    etl.run(page(*records(40, cap=10**8)))
+    assert etl.value("select count(*) from drifts where status = 'open'") == 0
+    etl.replayable = False
+
+
 def test_other_kinds_are_seen_accepted_and_are_usual_then(etl):
     """A new field, one that is gone, one of another type, one that is null: each is told once and accepted."""
     etl.run(page(*records(40)))
