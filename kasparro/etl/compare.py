@@ -94,7 +94,7 @@ class Watch:
         seen = profile.look(page.records, nested=self._source.kind is Kind.JSON_API)
         self._seen = profile.merge(self._seen, seen)
         self._page = page
-        self._job.note_profile(seen, baseline_of(self._source, self._slice))
+        self._job.note_profile(self._seen, baseline_of(self._source, self._slice))
         rules = self._rules(known)
         found = drift.differences(self._baseline, seen, rules, page=self._seen.pages - 1)
         if page.last:

@@ -60,7 +60,8 @@ class Job:
         self.answers = 0
         self.accept_rejections = accept_rejections
         self.seen = Seen()
-        self.profile: Profile | None = None
+        # What the fields of the slices before, and those of this one, look like.
+        self._profiles: tuple[Profile | None, Profile | None] = (None, None)
         self._inputs: set[str] = set()
         self._faults = faults
         self._clock = clock
@@ -138,9 +139,16 @@ class Job:
         self.check()
 
     def note_profile(self, seen: Profile, baseline: str) -> None:
-        """Fields of a page of this input were looked at; the run's record tells of them."""
-        self.profile = seen if self.profile is None else profile.merge(self.profile, seen)
+        """What the fields of this input look like so far, page by page; the run's record tells of all its inputs."""
+        before = self.profile if seen.pages == 1 else self._profiles[0]
+        self._profiles = (before, seen)
         self._inputs.add(baseline)
+
+    @property
+    def profile(self) -> Profile | None:
+        """What the fields of everything read look like; None of nothing."""
+        before, seen = self._profiles
+        return seen if before is None or seen is None else profile.merge(before, seen)
 
     @property
     def inputs(self) -> str | None:

@@ -1,4 +1,9 @@
-"""What did a run see that no table keeps? Tallies for judging it when it ends: of pages, listings and absent values."""
+"""What did a run see that no table keeps? Tallies for judging it when it ends: of pages, listings and absent values.
+
+Values absent from quotes are counted here, of all quotes that were committed, because that is what an anomaly is about;
+nulls at an upstream's paths are the profile's, of a sample and before anything is normalised, because drift is about
+those.
+"""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -195,9 +195,9 @@ class Tenure:
             if written is None:
                 leases.fence(conn, job.lease)
                 self._count_traffic(conn, job)
-                if job.profile is not None:
-                    seen = {**job.profile.as_json(), "inputs": job.inputs}
-                    runs.note_fields(conn, job.run.id, seen, fingerprint=job.profile.fingerprint)
+                if (seen := job.profile) is not None:
+                    fields = {**seen.as_json(), "inputs": job.inputs}
+                    runs.note_fields(conn, job.run.id, fields, fingerprint=seen.fingerprint)
             counts, traffic = runs.get_tallies(conn, job.run.id)
             if ending.status is RunStatus.SUCCEEDED and counts.rejected > counts.rejected_expected:
                 why = rejections.describe(conn, job.source.name, job.run.id)

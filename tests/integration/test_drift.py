@@ -375,6 +375,7 @@ def test_files_are_compared_with_their_own_past_only(etl):
         runner = etl.build(ListReader({"one.csv": [one], "other.csv": [other]}))
         etl.start(runner, of=files)
     assert seen(etl) == []
+    assert etl.rows("select profile -> 'records' from runs") == [(80,), (80,)]
     etl.run(page(*records(40, opened="1"), slice_name="one.csv"), of=files)
     assert etl.rows("select path, renamed_to, slice from drifts") == [("open", "opened", "one.csv")]
     # Runs that read other files are not compared by their fields.

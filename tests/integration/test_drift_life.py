@@ -54,7 +54,7 @@ class Upstream:
             find_prices=lambda _: prices,
         )
         given = source().renamed(drifts.list_renames(self._conn, "coinpaprika"))
-        job: Any = SimpleNamespace(source=given, accept_rejections=False, note_profile=lambda _: None)
+        job: Any = SimpleNamespace(source=given, accept_rejections=False, note_profile=lambda *_: None)
         watch = compare.Watch(job, "", compile_source, past)
         text = json.dumps({"price": None} | shape)
         coins = [record(name, **json.loads(text.replace("{}", str(price)))) for name, price in prices.items()]
