@@ -6,18 +6,16 @@ database nor network, and no settings.
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kasparro.commands import output, sources_try
-from kasparro.etl import guess, guess_toml, source_file, trial
+from kasparro.etl import guess, guess_check, guess_toml
 from kasparro.etl.guess import Guess
 from kasparro.etl.trial import Trial
 
 UNDECIDED = 3
-_QUOTES = 5
-# Records of a file that are read for its first quotes and for how many of them are rejected.
-_MAX_RECORDS = 20_000
 # What is supposed to show the first quotes where it is not decided.
 _SUPPOSED = {"currency": "prices were in US dollars", "observed_at": "times were in UTC"}
 
@@ -26,30 +24,20 @@ def run(args: argparse.Namespace) -> int:
     """Print the map: 0 where it is complete, 3 where something is to be filled in. Raises SliceError for a bad file."""
     # TOML is UTF-8, whatever the terminal is.
     output.take_any_text(encoding="utf-8")
-    found = guess.run(args.file)
-    text = guess_toml.write(found)
-    previews = _preview(found)
+    checked = guess_check.run(guess.run(args.file))
+    found, text = checked.guess, guess_toml.write(checked.guess)
     if args.json:
-        output.show_json(_document(found, text, previews))
+        output.show_json(_document(found, text, checked.trials))
         return UNDECIDED if found.undecided else 0
     print(text, end="", flush=True)
-    for path, preview in previews.items():
+    for path, preview in checked.trials.items():
         _show(path, preview, found)
     _advise(found)
     return UNDECIDED if found.undecided else 0
 
 
-def _preview(found: Guess) -> dict[Path, Trial]:
-    """What the map would give of each file, as far as it can be told before everything is filled in."""
-    text = guess_toml.preview(found)
-    if text is None:
-        return {}
-    source = source_file.parse(text, name="the guessed map", folder=Path())
-    return {path: trial.run(source, path, first=_QUOTES, max_records=_MAX_RECORDS) for path in found.paths}
-
-
 def _show(path: Path, preview: Trial, found: Guess) -> None:
-    supposed = [_SUPPOSED[each.key] for each in found.undecided if each.key in _SUPPOSED]
+    supposed = [_SUPPOSED[each.key] for each in found.undecided if each.stand_in and each.key in _SUPPOSED]
     as_if = f", as if {' and '.join(supposed)}" if supposed else ""
     with output.on_stderr():
         print(f"\n{path}: of {preview.read:,} records read {preview.quotes:,} give quotes{as_if}, the first of them:")
@@ -63,14 +51,14 @@ def _show(path: Path, preview: Trial, found: Guess) -> None:
 
 def _advise(found: Guess) -> None:
     if found.undecided:
-        print('\nTo be filled in, each marked "?" in the map:', file=sys.stderr)
+        print("\nTo be filled in, each marked FILL IN in the map:", file=sys.stderr)
         for entry in found.undecided:
             print(f"  {entry.key}: {entry.todo}", file=sys.stderr)
     shown = " ".join(f"'{path}'" if " " in str(path) else str(path) for path in found.paths[:3])
     print(f"\nThen: kasparro sources try {found.name}.toml {shown}", file=sys.stderr)
 
 
-def _document(found: Guess, text: str, previews: dict[Path, Trial]) -> dict[str, Any]:
+def _document(found: Guess, text: str, previews: Mapping[Path, Trial]) -> dict[str, Any]:
     return {
         "map": text,
         "undecided": [{"key": entry.key, "why": entry.todo} for entry in found.undecided],

@@ -3,7 +3,7 @@
 import re
 import string
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from itertools import permutations
 from zoneinfo import ZoneInfo
@@ -22,7 +22,7 @@ REQUIRED_FIELDS = ("external_id", "symbol", "name", "observed_at", "price_usd")
 _DIRECTIVES = frozenset("YymdbBaAjHIMSfpz%")
 _DATES = ({"d", "m"}, {"d", "b"}, {"d", "B"}, {"j"})
 # No two of its numbers are equal, and none could not be another one: formats that disagree show it.
-_PROBE = datetime(2003, 4, 5, 6, 7, 8)  # noqa: DTZ001 - it is written and read again, and never a moment
+_PROBE = datetime(2003, 4, 5, 6, 7, 8, tzinfo=UTC)
 
 
 def problems(source: Source) -> Iterator[str]:

@@ -23,13 +23,14 @@ from kasparro.etl import (
     guess_names,
     guess_table,
     guess_when,
+    pairs,
     values,
 )
 from kasparro.etl.guess_columns import Column
 from kasparro.etl.guess_entry import Choice, Entry
 from kasparro.etl.guess_identity import Identity
-from kasparro.etl.guess_names import Said
 from kasparro.etl.guess_table import Table
+from kasparro.etl.pairs import Said
 from kasparro.etl.source_rules import RESERVED_NAMES
 
 # Columns of Binance's candles and Kraken's, which come without a header.
@@ -42,6 +43,8 @@ _KNOWN_COLUMNS = {
 }  # fmt: skip
 # Characters: a source's name has 40, and some may be put before or behind.
 _LONGEST_NAME = 36
+# Characters shown of what stands before a header.
+_LONGEST_PREAMBLE = 200
 # Files that a message shows the differences of.
 _SHOWN = 5
 
@@ -73,7 +76,7 @@ def run(paths: Sequence[Path]) -> Guess:
     if not table.has_header and (known := _known(columns)):
         tables = [evolve(each, columns=known) for each in tables]
         columns = guess_columns.find(known, rows)
-    said = [guess_names.file_name(path).merged(map(guess_names.note, each.notes))
+    said = [pairs.file_name(path).merged(map(pairs.note, each.notes))
             for path, each in zip(paths, tables, strict=True)]  # fmt: skip
     fields, identity, more = _fields(columns, said, [note for each in tables for note in each.notes])
     decimal = _decimal(fields, columns, tables)
@@ -166,7 +169,7 @@ def _files(paths: Sequence[Path], tables: Sequence[Table], identity: Identity) -
         why = "lines that begin so are no rows"
         entries.append(Entry(key="comment", value=guess_entry.text(table.comment), why=why))
     if table.skip_lines:
-        why = f"before the header stands {guess_table.shown(' / '.join(filter(None, table.preamble)))}"
+        why = f"before the header stands {' / '.join(filter(None, table.preamble))[:_LONGEST_PREAMBLE]!r}"
         entries.append(Entry(key="skip_lines", value=str(table.skip_lines), why=why))
     if not table.has_header:
         why = "there is no header" if not table.preamble else "made of the lines above"

@@ -5,11 +5,11 @@ Only dollars are ever loaded. What says another currency, anywhere, leaves it to
 
 from collections.abc import Sequence
 
-from kasparro.etl import currencies, guess_names
+from kasparro.etl import currencies, pairs
 from kasparro.etl.field_rules import UNDECIDED
 from kasparro.etl.guess_columns import Column
 from kasparro.etl.guess_entry import Entry, table, text
-from kasparro.etl.guess_names import Said
+from kasparro.etl.pairs import Said
 
 # Why the names of several files tell their currencies, each its own: by the group `currency` of a name_pattern.
 BY_NAMES = "in the names of the files, by name_pattern"
@@ -23,11 +23,11 @@ def of_price(price: Column, columns: Sequence[Column], said: Sequence[Said]) -> 
     where = " and ".join(each.where for each in said if {*each.currencies} & {*against})
     numbers, own = price.numbers, price.meaning.currency
     if own not in ("", "usd"):
-        return of_words(own, f"the name of the column {price.name!a} says so")
+        return of_words(own, f"the name of the column {price.name!r} says so")
     if numbers is not None and numbers.foreign:
         return [_open(f"prices are no US dollars but {numbers.foreign}: {other('')}", stand_in="")]
     if own or (numbers is not None and numbers.dollars):
-        todo = f"the column {price.name!a} says US dollars, {where} says {_names(against)}: {_USD} if they are dollars"
+        todo = f"the column {price.name!r} says US dollars, {where} says {_names(against)}: {_USD} if they are dollars"
         return [_open(todo)] if against else []
     return of_file(columns, said)
 
@@ -36,7 +36,7 @@ def of_file(columns: Sequence[Column], said: Sequence[Said]) -> list[Entry]:
     """The entry where the column of prices says nothing: a column of currencies, else what file and name say."""
     named = max((each for each in columns if each.score("currency") and each.kind == "text"),
                 key=lambda each: (each.score("currency"), -each.number), default=None)  # fmt: skip
-    if named is not None and all(currencies.code(each.upper()) or guess_names.is_fiat(each) for each in named.distinct):
+    if named is not None and all(currencies.code(each.upper()) or pairs.is_fiat(each) for each in named.distinct):
         return [Entry(key="currency", value=text(named.name), why=f"such as {named.distinct[0]}")]
     found = sorted({word for each in said for word in each.currencies})
     if len(found) > 1 and all(each.currency for each in said):

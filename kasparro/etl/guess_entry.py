@@ -9,7 +9,7 @@ from kasparro.etl.field_rules import UNDECIDED
 from kasparro.etl.guess_columns import Column
 
 # The keys of an inline table.
-Keys = dict[str, str | list[str]]
+Keys = dict[str, str | list[str] | bool]
 
 # Columns that a message names.
 _NAMED = 5
@@ -45,16 +45,17 @@ def text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def table(**keys: str | list[str]) -> str:
-    """An inline table of strings; a path alone is its short form."""
+def table(**keys: str | list[str] | bool) -> str:
+    """An inline table; a path alone is its short form."""
     if list(keys) == ["path"]:
         return text(str(keys["path"]))
-    parts = (f"{key} = {text(value) if isinstance(value, str) else _array(value)}" for key, value in keys.items())
-    return f"{{ {', '.join(parts)} }}"
+    return f"{{ {', '.join(f'{key} = {_value(value)}' for key, value in keys.items())} }}"
 
 
-def _array(values: Sequence[str]) -> str:
-    return f"[{', '.join(map(text, values))}]"
+def _value(found: str | list[str] | bool) -> str:  # noqa: FBT001 - one of the values of a map
+    if isinstance(found, bool):
+        return str(found).casefold()
+    return text(found) if isinstance(found, str) else f"[{', '.join(map(text, found))}]"
 
 
 def quoted(columns: Sequence[Column]) -> str:

@@ -3,16 +3,23 @@
 What could be wrong data is left undecided: the entry then has a placeholder, and says what to fill in.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 
 from attrs import evolve
 
-from kasparro.etl import currencies, guess_names
+from kasparro.etl import currencies, guess_names, number_text
 from kasparro.etl.field_rules import UNDECIDED
 from kasparro.etl.guess_columns import Column
 from kasparro.etl.guess_entry import Choice, Entry, nulls, number_keys, quoted, text, undecided
+from kasparro.etl.values import BadValueError
 
-_OPTIONAL = ("market_cap_usd", "volume_24h_usd", "change_24h_pct", "rank", "circulating_supply")
+OPTIONAL = ("market_cap_usd", "volume_24h_usd", "change_24h_pct", "rank", "circulating_supply")
+# Those of which a zero mostly says that they are not known, where most are as large as this.
+_NEVER_ZERO = frozenset({"market_cap_usd", "volume_24h_usd"})
+_MILLION = 1_000_000
+# What billions are shortened to where they may be either: in English they are thousand millions.
+_LONG_SCALE = re.compile(r"[0-9]\s?(?:bn?|bi)\b", re.IGNORECASE)
 # Columns of opening, high, low and closing price.
 _CANDLE = 4
 # How much higher the high of a candle is than its low, at most: what differs more is a volume beside prices.
@@ -70,7 +77,7 @@ def is_candle(four: Sequence[Column]) -> bool:
 def optional(columns: Sequence[Column], price_column: Column | None, *, daily: bool) -> Iterator[Choice]:
     """The other numbers of a quote; those whose meaning is not sure as proposals."""
     taken = {price_column} if price_column is not None else set()
-    for name in _OPTIONAL:
+    for name in OPTIONAL:
         fitting = [each for each in columns if each.score(name) and each.numbers is not None and each not in taken
                    and each.meaning.currency in ("", "usd")]  # fmt: skip
         if not fitting:
@@ -80,7 +87,21 @@ def optional(columns: Sequence[Column], price_column: Column | None, *, daily: b
         doubt = _doubt(name, best, columns, daily=daily)
         entry = Entry(key=name, value="", why=doubt, off=bool(doubt))
         keys = number_keys(best)
+        if name in _NEVER_ZERO and not doubt and _zero_is_unknown(best):
+            entry, keys = evolve(entry, why="0 among millions is taken for unknown"), {**keys, "zero_is_null": True}
         yield Choice(entry=entry, columns=(best,), keys=keys)
+
+
+def _zero_is_unknown(column: Column) -> bool:
+    """Whether there are zeros in a column of which most other numbers are millions."""
+    point = column.numbers.point if column.numbers else ""
+    plain = number_text.converter(point or ".", unit="usd")
+    try:
+        found = sorted(float(plain(text)) for text in column.distinct)
+    except BadValueError:
+        return False
+    rest = [each for each in found if each]
+    return len(rest) < len(found) and bool(rest) and rest[len(rest) // 2] >= _MILLION
 
 
 def _doubt(name: str, column: Column, columns: Sequence[Column], *, daily: bool) -> str:
@@ -90,12 +111,16 @@ def _doubt(name: str, column: Column, columns: Sequence[Column], *, daily: bool)
         return "has numbers below zero"
     if numbers.foreign:
         return f"holds another currency: {numbers.foreign}"
+    if numbers.point == "," and (long := next(filter(_LONG_SCALE.search, column.distinct), "")):
+        return f"the last letters of {long} are taken for 10^9, and may be 10^12"
     if name.endswith("_usd") and not column.meaning.currency and not numbers.dollars:
         foreign = [each for each in columns if each.meaning.currency in currencies.CODES - {"usd"}]
         if foreign:
             return f"in which currency it is, is not said, and {quoted(foreign[:3])} are in others"
     if name == "rank" and not numbers.whole:
         return "ranks are whole numbers"
+    if name == "market_cap_usd" and column.score(name) < 100:
+        return "it may be the value of a holding"
     words = guess_names.words(column.name)
     if name == "change_24h_pct":
         percent = numbers.percent or {"pct", "percent", "percentage"} & set(words)
@@ -110,7 +135,8 @@ def _doubt(name: str, column: Column, columns: Sequence[Column], *, daily: bool)
 
 def decimal(fields: list[Choice], numbers: Sequence[Column], *, unquoted: bool) -> list[Entry]:
     """The decimal sign of all numbers, where they are not plain; put into `fields` where columns differ in it."""
-    used = [each for choice in fields for each in choice.columns if each in numbers] or list(numbers)
+    used = [each for choice in fields if not choice.entry.off for each in choice.columns if each in numbers]
+    used = used or list(numbers)
     found = {each.numbers.point: each.numbers.proof for each in numbers if each.numbers and each.numbers.point}
     conflict = next((each.numbers.conflict for each in used if each.numbers and each.numbers.conflict), "")
     doubtful = next((each.numbers.doubtful for each in used if each.numbers and each.numbers.doubtful), "")

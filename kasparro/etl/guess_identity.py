@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from kasparro.errors import SliceError
-from kasparro.etl import currencies, guess_currency, guess_names
+from kasparro.etl import currencies, guess_currency, pairs
 from kasparro.etl.field_rules import UNDECIDED
 from kasparro.etl.guess_columns import Column
 from kasparro.etl.guess_entry import Entry, quoted, table, text
-from kasparro.etl.guess_names import Said
+from kasparro.etl.pairs import Said
 
 # Pairs that a message shows.
 _SHOWN = 3
@@ -49,14 +49,14 @@ def wide(columns: Sequence[Column]) -> Wide | None:
     if not found:
         return None
     (before, after), members = max(found.items(), key=lambda each: len(each[1]))
-    known = [each for each in members if each[1].upper() in guess_names.COINS]
+    known = [each for each in members if each[1].upper() in pairs.COINS]
     # Beside gold and shares a coin is no sign that all of them are coins.
     members = members if after or before or len(known) * 2 >= len(members) else known
     symbols = [symbol for _, symbol in members]
     # One column may be a volume in that coin; a name that is no known coin is one only where all columns are such.
     if not known or len(members) < min(len(numbers), 2) or len(set(symbols)) != len(symbols):
         return None
-    pair = guess_names.pair(f"X-{after.strip('-_/ ')}") if after else None
+    pair = pairs.pair(f"X-{after.strip('-_/ ')}") if after else None
     escaped = "|".join(re.escape(symbol) for symbol in symbols)
     return Wide(
         pattern=f"{re.escape(before)}(?P<symbol>{escaped}){re.escape(after)}",
@@ -68,33 +68,33 @@ def wide(columns: Sequence[Column]) -> Wide | None:
 
 def _coins(name: str) -> list[tuple[str, str, str]]:
     """The symbol in a column's name, with what stands before and after it."""
-    if re.fullmatch(r"[A-Z][A-Z0-9]{1,9}", name) or name.upper() in guess_names.COINS:
-        whole = guess_names.pair(name)
-        if whole is not None and name.upper() not in guess_names.COINS:
+    if re.fullmatch(r"[A-Z][A-Z0-9]{1,9}", name) or name.upper() in pairs.COINS:
+        whole = pairs.pair(name)
+        if whole is not None and name.upper() not in pairs.COINS:
             return [(whole[0], "", whole[1])]
         return [] if name.casefold() in currencies.CODES else [(name, "", "")]
     found = re.fullmatch(r"([A-Za-z0-9]{2,10})([-_/ ])([A-Za-z]+)", name)
     if found is None:
         return []
     first, sign, last = found.groups()
-    if (last.casefold() in ("price", "close") or guess_names.is_fiat(last)) and _is_symbol(first):
+    if (last.casefold() in ("price", "close") or pairs.is_fiat(last)) and _is_symbol(first):
         return [(first, "", sign + last)]
-    if first.casefold() in ("price", "close") and last.upper() in guess_names.COINS:
+    if first.casefold() in ("price", "close") and last.upper() in pairs.COINS:
         return [(last, first + sign, "")]
     return []
 
 
 def _is_symbol(word: str) -> bool:
-    return word.upper() in guess_names.COINS or re.fullmatch(r"[A-Z][A-Z0-9]+", word) is not None
+    return word.upper() in pairs.COINS or re.fullmatch(r"[A-Z][A-Z0-9]+", word) is not None
 
 
 def find(columns: Sequence[Column], files: Sequence[Said], price: Column | None) -> Identity:
     """Symbol, name, external_id and currency of a file with a column of prices; without one it is open which is."""
     named = symbols(columns)
     found = sorted(set(named.distinct)) if named is not None else []
-    pairs = [guess_names.pair(each) for each in found]
-    if named is not None and found and all(pairs):
-        return _paired(named, [each for each in pairs if each is not None], columns, price)
+    cut = [pairs.pair(each) for each in found]
+    if named is not None and found and all(cut):
+        return _paired(named, [each for each in cut if each is not None], columns, price)
     if price is None:
         currency = guess_currency.of_no_price(columns)
     else:
@@ -160,17 +160,15 @@ def _holds_symbols(column: Column) -> bool:
         return True
     if all(each.casefold() in currencies.CODES for each in column.distinct):
         return False
-    short = sum(each.upper() in guess_names.COINS
+    short = sum(each.upper() in pairs.COINS
                 or (len(each) <= _LONGEST_SYMBOL and " " not in each and each == each.upper())
                 for each in column.distinct)  # fmt: skip
     return short * 10 >= len(column.distinct) * 9
 
 
-def _paired(
-    named: Column, pairs: Sequence[tuple[str, str]], columns: Sequence[Column], price: Column | None
-) -> Identity:
+def _paired(named: Column, cut: Sequence[tuple[str, str]], columns: Sequence[Column], price: Column | None) -> Identity:
     """A column of pairs: one and the same gives the symbol, and guards that no other row slips in under it."""
-    if len(set(pairs)) > 1:
+    if len(set(cut)) > 1:
         shown = ", ".join(sorted(set(named.distinct))[:_SHOWN])
         todo = (
             f"{named.name!r} holds pairs ({shown} ...), and a map cannot cut them; "
@@ -179,9 +177,9 @@ def _paired(
         entries = (Entry(key="symbol", value=table(path=UNDECIDED), todo=todo), _name(columns, named, ()))
         return Identity(entries=(*entries, *guess_currency.of_words("", "")))
     symbol = Entry(
-        key="symbol", value=table(value=pairs[0][0].upper()), why=f"every row is of the pair {named.distinct[0]}"
+        key="symbol", value=table(value=cut[0][0].upper()), why=f"every row is of the pair {named.distinct[0]}"
     )
-    guard = guess_currency.of_pair(named, pairs[0], price)
+    guard = guess_currency.of_pair(named, cut[0], price)
     return Identity(entries=(symbol, _name(columns, named, ()), *guard))
 
 
@@ -192,7 +190,7 @@ def _of_files(files: Sequence[Said]) -> Entry:
         return Entry(key="symbol", value=table(value=symbols.pop()), why="in the name of the file, or above its header")
     if all(each.symbol_text for each in files):
         return Entry(key="symbol", value=text("symbol"), why="in the names of the files, by name_pattern")
-    usual = next((coin for coin, name in guess_names.COINS.items() if name and name == files[0].name), "BTC")
+    usual = next((coin for coin, name in pairs.COINS.items() if name and name == files[0].name), "BTC")
     todo = f'such as {{ value = "{usual}" }}: neither a column nor the name of the file says it'
     return Entry(key="symbol", value=table(value=UNDECIDED), todo=todo, stand_in=table(value="SYMBOL?"))
 

@@ -1,53 +1,18 @@
 """How are times written? ISO 8601, a count since 1970, or a format; day-first or month-first only where it is proven.
 
-Formats are put together of what a text looks like, then every text is read with them as a run would read it.
+Every text is read with the formats that guess_formats puts together, as a run would read it.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from attrs import evolve, frozen
 
-from kasparro.etl import time_text, values
+from kasparro.etl import guess_formats, time_text, values
 from kasparro.etl.values import BadValueError
 
-_CLOCK = re.compile(
-    r"(?P<hour>[0-9]{1,2}):[0-9]{2}(?P<second>:[0-9]{2}(?P<fraction>\.[0-9]{1,6})?)?(?P<noon>\s?[AaPp]\.?[Mm]\.?)?"
-    r"(?P<zone>\s?[-+][0-9]{2}:?[0-9]{2}|Z)?(?P<word>\s(?:UTC|GMT|[A-Z]{3,4}))?"
-)
-# An hour alone, as in 2017-08-17 04-AM.
-_HOUR = re.compile(r"(?<= )[0-9]{1,2}(?P<s>[- ]?)[AP]M$")
-_WEEKDAY = re.compile(r"(?P<day>[A-Za-z]{3,9})(?=,? )")
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-# A month's name; a point behind it may only shorten it, and is read with and without.
-_NAME = r"[^\W\d_]{3,12}\.?"
-# Shapes of a date -> its formats by order. {s} is the sign between its parts.
-_DATES: tuple[tuple[re.Pattern[str], dict[str, tuple[str, ...]]], ...] = (
-    (re.compile(r"[0-9]{4}(?P<s>[-/. ])[0-9]{1,2}(?P=s)[0-9]{1,2}"), {"year first": ("%Y{s}%m{s}%d",)}),
-    (
-        re.compile(r"[0-9]{1,2}(?P<s>[-/. ])[0-9]{1,2}(?P=s)[0-9]{4}"),
-        {"day first": ("%d{s}%m{s}%Y",), "month first": ("%m{s}%d{s}%Y",)},
-    ),
-    (
-        re.compile(r"[0-9]{1,2}(?P<s>[-/. ])[0-9]{1,2}(?P=s)[0-9]{2}"),
-        {"day first": ("%d{s}%m{s}%y",), "month first": ("%m{s}%d{s}%y",), "year first": ("%y{s}%m{s}%d",)},
-    ),
-    (re.compile(r"[0-9]{8}"), {"year first": ("%Y%m%d",), "day first": ("%d%m%Y",), "month first": ("%m%d%Y",)}),
-    (
-        re.compile(rf"{_NAME}(?P<s>[-/ ])[0-9]{{1,2}}(?P<c>,?)(?P<t>[-/ ])[0-9]{{4}}"),
-        {"named month": ("%b{s}%d{c}{t}%Y",)},
-    ),
-    (
-        re.compile(rf"[0-9]{{1,2}}(?P<s>[-/. ]\s?|\.? de ){_NAME}(?P<c>,?)(?P<t>[-/. ]| de )[0-9]{{4}}"),
-        {"named month": ("%d{s}%b{c}{t}%Y",)},
-    ),
-    (
-        re.compile(rf"[0-9]{{1,2}}(?P<s>[-/. ]){_NAME}(?P<c>,?)(?P<t>[-/. '])[0-9]{{2}}"),
-        {"named month": ("%d{s}%b{c}{t}%y",)},
-    ),
-)
 _NAMED = re.compile(r"[^\W\d_]{3,}")
 # Digits of a count since 1970 in this century -> a map's type.
 _EPOCHS = {10: "epoch_seconds", 13: "epoch_milliseconds", 16: "epoch_microseconds"}
@@ -178,7 +143,8 @@ def _formats(texts: Sequence[str]) -> Times | None:
         return None
     fitting = []
     for members in shapes.values():
-        orders = {order: used for order, formats in _candidates(members[0]) if (used := _used(members, formats))}
+        written = guess_formats.candidates(members[0])
+        orders = {order: used for order, formats in written if (used := _used(members, formats))}
         if not orders:
             return _mixed(members) or _unread(members[0])
         fitting.append(orders)
@@ -187,12 +153,12 @@ def _formats(texts: Sequence[str]) -> Times | None:
     if {"day first", "month first"} <= proven or (len(proven) == 1 and _jumps(texts, proven)):
         return _mixed(texts)
     fitting = [{order: orders[order] for order in orders if order in proven} or orders for orders in fitting]
-    clocks = [match for text in texts if (match := _CLOCK.search(text))]
+    clocks = [match for text in texts if (match := guess_formats.CLOCK.search(text))]
     word = next((match["word"].strip() for match in clocks if match["word"]), "")
     known = word in ("", "UTC", "GMT")
     times = Times(
         zoned=bool(clocks) and all(match["zone"] or (match["word"] and known) for match in clocks),
-        clock=bool(clocks) or any(_HOUR.search(text) for text in texts),
+        clock=bool(clocks) or any(guess_formats.HOUR.search(text) for text in texts),
         foreign_zone="" if known or any(match["zone"] for match in clocks) else word,
     )
     wanted = max(fitting, key=len)
@@ -206,7 +172,7 @@ def _formats(texts: Sequence[str]) -> Times | None:
 
 def _readings(text: str) -> dict[str, datetime]:
     """What a text is by every order that fits it."""
-    found = ((order, read(text, formats)) for order, formats in _candidates(text))
+    found = ((order, read(text, formats)) for order, formats in guess_formats.candidates(text))
     return {order: moment for order, moment in found if moment is not None}
 
 
@@ -279,54 +245,3 @@ def _unread(text: str) -> Times | None:
     if re.search(r"[0-9]{1,2}[-/. ]", text) and (word := _NAMED.search(text)) and re.search("[0-9]{4}", text):
         return Times(problem=f"the month in {text!r} is not read: {word[0]!r} is none of the names that are known")
     return None
-
-
-def _candidates(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Orders and the formats in which a text may be written, judged by its looks."""
-    clock = _CLOCK.search(text)
-    if clock is None and (hour := _HOUR.search(text)):
-        for order, formats in _candidates(text[: hour.start()].rstrip()):
-            yield order, [f"{each} %I{hour['s']}%p" for each in formats]
-        return
-    before, after, clocked = (text, "", "") if clock is None else (
-        text[: clock.start()], text[clock.end() :], _clock_format(clock)
-    )  # fmt: skip
-    weekday = ""
-    if (match := _WEEKDAY.match(before)) and match["day"].casefold()[:3] in {name[:3] for name in _WEEKDAYS}:
-        weekday = "%A" if match["day"].casefold() in _WEEKDAYS else "%a"
-        before = before[match.end() :]
-    if re.search("[0-9]", before) and re.search("[0-9]", after):
-        return
-    dated = before if re.search("[0-9]", before) else after
-    for shape, orders in _DATES:
-        found = shape.search(dated)
-        if found is None or re.search("[0-9]", dated[: found.start()] + dated[found.end() :]):
-            continue
-        for order, shapes in orders.items():
-            written = [
-                _escape(dated[: found.start()]) + each.format(**found.groupdict()) + _escape(dated[found.end() :])
-                for each in shapes
-            ]
-            if dated is before:
-                yield order, [f"{weekday}{each}{clocked}{_escape(after)}" for each in written]
-            else:
-                yield order, [f"{weekday}{_escape(before)}{clocked}{each}" for each in written]
-        return
-
-
-def _escape(text: str) -> str:
-    return text.replace("%", "%%")
-
-
-def _clock_format(clock: re.Match[str]) -> str:
-    noon = clock["noon"] or ""
-    text = ("%I" if noon else "%H") + ":%M"
-    if clock["second"]:
-        text += ":%S"
-    if clock["fraction"]:
-        text += ".%f"
-    if noon:
-        text += ("\u0020" if noon[0].isspace() else "") + "%p"
-    if clock["zone"]:
-        text += (" " if clock["zone"][0].isspace() else "") + "%z"
-    return text + (clock["word"] or "")

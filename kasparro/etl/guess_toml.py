@@ -17,7 +17,7 @@ def write(guess: Guess) -> str:
     lines = ["# Made by `kasparro sources guess` of", *(f"#   {_plain(str(path))}" for path in guess.paths)]
     lines += [f"# {line}" for line in _seen(guess)]
     if guess.undecided:
-        lines += ["#", '# To be filled in, each marked "?" below; until then the map is refused:']
+        lines += ["#", '# To be filled in, each marked FILL IN below; while there is a "?" the map is refused:']
         lines += [f"#   {entry.key}: {_plain(entry.todo)}" for entry in guess.undecided]
     return "\n".join((*lines, "", *_keys(guess), "", "[files]", *_entries(guess.files), "", "[fields]",
                       *_entries(guess.fields), ""))  # fmt: skip
@@ -88,4 +88,4 @@ def _column(column: Column) -> str:
 
 def _plain(text: str) -> str:
     """Text that may stand in a TOML comment, whatever it was."""
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+    return "".join(sign if sign.isprintable() else " " if sign.isspace() else "\ufffd" for sign in text)

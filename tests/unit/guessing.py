@@ -4,7 +4,7 @@ import tomllib
 
 from attrs import frozen
 
-from kasparro.etl import guess, guess_toml, source_file, trial
+from kasparro.etl import guess, guess_check, guess_toml, source_file, trial
 
 
 @frozen(kw_only=True)
@@ -35,8 +35,8 @@ def write(folder, name, content, encoding="utf-8"):
 
 
 def look(*paths):
-    """The guess of these files, with what it would give of the first one."""
-    found = guess.run(paths)
+    """The guess of these files, tried on them, with what it gives of the first one."""
+    found = guess_check.run(guess.run(paths)).guess
     text = guess_toml.write(found)
     preview = guess_toml.preview(found)
     source = source_file.parse(preview, name="preview", folder=paths[0].parent) if preview else None

@@ -8,7 +8,7 @@ import pytest
 from guessing import look, write
 
 from kasparro.errors import ConfigError, SliceError
-from kasparro.etl import guess, guess_names, guess_toml, source_file, trial
+from kasparro.etl import guess, guess_toml, pairs, source_file, trial
 
 DOLLARS = {"value": "USD"}
 # Name and text of a file -> what its map's [files] and [fields] hold among others, and its first quote.
@@ -115,6 +115,13 @@ EXPORTS = {
         {"delimiter": ";", "decimal": ","},
         {"price_usd": "Cours", "observed_at": {"path": "Date", "format": "%d %b %Y"}},
         ("BTC", "2025-01-01 00:00", "90000.00"),
+    ),
+    "a zone behind GMT": (
+        "prices.csv",
+        "Local time,Symbol,Close USD\n13.01.2025 00:30:00.000 GMT+0100,BTC,5\n",
+        {},
+        {"observed_at": {"path": "Local time", "format": "%d.%m.%Y %H:%M:%S.%f GMT%z"}},
+        ("BTC", "2025-01-12 23:30", "5"),
     ),
     "thousands as in India": (
         "inr.csv",
@@ -345,6 +352,50 @@ def test_guess_proposes_what_is_not_sure_as_a_comment(tmp_path: Path) -> None:
     assert '# volume_24h_usd = "Volume"' in guess_toml.write(guess.run([path]))
 
 
+ROWS = [f"2024-01-{day:02},BTC,42000,{{}}" for day in range(1, 11)]
+# A column beside the price, and its cells -> what its field is in the map, None for a comment or nothing.
+OPTIONAL = [
+    ("Market Value USD", "45000", "market_cap_usd", None),
+    ("Market Cap", "1820000000 EUR", "market_cap_usd", None),
+    ("Market Cap (EUR)", "1820000000", "market_cap_usd", None),
+    ("Volume 24h", "333 BTC", "volume_24h_usd", None),
+    ("Market Cap", "1820000000", "market_cap_usd", "Market Cap"),
+    ("Market Cap (millions)", "1820", "market_cap_usd", {"path": "Market Cap (millions)", "scale": "1000000"}),
+    ("Rank", "0", "rank", None),
+]
+
+
+@pytest.mark.parametrize(("column", "cell", "field", "expected"), OPTIONAL)
+def test_guess_maps_a_number_that_a_quote_does_not_need_only_when_it_is_one(
+    column: str, cell: str, field: str, expected: object, tmp_path: Path
+) -> None:
+    """In doubt it is a comment: it must not cost a file its quotes, nor be another thing than its name says."""
+    content = "\n".join(["date,symbol,price_usd," + column, *(row.format(cell) for row in ROWS)])
+    found = look(write(tmp_path, "a.csv", content))
+    assert (found.fields.get(field), found.undecided, len(found.quotes)) == (expected, {}, 10)
+
+
+def test_guess_takes_a_zero_among_billions_for_unknown(tmp_path: Path) -> None:
+    """No coin with a price is worth nothing."""
+    cells = ["0.0", *["1820000000.5"] * 9]
+    rows = [row.format(cell) for row, cell in zip(ROWS, cells, strict=True)]
+    found = look(write(tmp_path, "a.csv", "\n".join(["date,symbol,price_usd,market_cap", *rows])))
+    assert found.fields["market_cap_usd"] == {"path": "market_cap", "zero_is_null": True}
+
+
+CONTRADICTIONS = [
+    ("date,symbol,price_usd\n2024-01-01,BTC,5\n2024-01-01,BTC,6\n", "duplicates", "2 records contradict each other"),
+    ("date,symbol,price,currency\n2024-01-01,BTC,5,EUR\n", "currency", "no record gives a quote"),
+    ("date,symbol,price_usd\n2024-01-01,BTC,0\n", "price_usd", "rejected as price_not_positive"),
+]
+
+
+@pytest.mark.parametrize(("content", "key", "said"), CONTRADICTIONS)
+def test_guess_asks_when_its_own_quotes_contradict_it(content: str, key: str, said: str, tmp_path: Path) -> None:
+    """A map that gives nothing, or the same moment twice, is not finished."""
+    assert said in look(write(tmp_path, "a.csv", content)).undecided[key]
+
+
 @pytest.mark.parametrize(
     ("name", "symbol", "currency"),
     [
@@ -362,7 +413,7 @@ def test_guess_proposes_what_is_not_sure_as_a_comment(tmp_path: Path) -> None:
 )
 def test_file_name_says_a_symbol_only_where_it_is_plain(name: str, symbol: str, currency: str) -> None:
     """A known coin by itself, or a pair; any other word in capitals may be anything."""
-    found = guess_names.file_name(Path(name))
+    found = pairs.file_name(Path(name))
     assert (found.symbol, found.currency) == (symbol, currency)
 
 

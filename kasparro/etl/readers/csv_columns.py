@@ -7,7 +7,7 @@ import string
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 
-from kasparro.etl import currencies, guess_names
+from kasparro.etl import currencies, pairs
 from kasparro.etl.field_map import FieldMap
 from kasparro.etl.readers import csv_layout
 from kasparro.etl.readers.csv_layout import Layout, LayoutError
@@ -56,7 +56,7 @@ def other_currency(fields: Mapping[str, FieldMap], constants: Iterable[str], lay
         return ""
     if layout.spread or not prices or all("usd" in currencies.named(path) for path in prices):
         return ""
-    said = guess_names.file_name(PurePath(file_name))
+    said = pairs.file_name(PurePath(file_name))
     # A code by itself, such as MNT, may be a coin's.
     found = said.currencies if said.symbol else said.currencies & currencies.MAJOR
     return "" if "usd" in found or not found - currencies.STABLE else min(found - currencies.STABLE).upper()

@@ -1,0 +1,151 @@
+"""Which coin, and which currency, does a text name? Pairs such as BTC/USD, the names of files, lines above a header.
+
+Only what can be nothing else is a coin; but every currency counts, for prices in another one are never dollars.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import PurePath
+
+from attrs import evolve, frozen
+
+from kasparro.etl import currencies
+
+# Symbols and names that are taken for a coin wherever they stand by themselves.
+COINS = {
+    "BTC": "Bitcoin", "XBT": "Bitcoin", "ETH": "Ethereum", "USDT": "Tether", "BNB": "", "SOL": "Solana", "XRP": "",
+    "USDC": "USD Coin", "ADA": "Cardano", "DOGE": "Dogecoin", "TRX": "TRON", "AVAX": "Avalanche", "SHIB": "Shiba Inu",
+    "DOT": "Polkadot", "LINK": "Chainlink", "MATIC": "Polygon", "LTC": "Litecoin", "BCH": "Bitcoin Cash", "DAI": "Dai",
+    "UNI": "Uniswap", "XLM": "Stellar", "ATOM": "Cosmos", "XMR": "Monero", "ETC": "Ethereum Classic", "TON": "Toncoin",
+    "FIL": "Filecoin", "APT": "Aptos", "ARB": "Arbitrum", "PEPE": "Pepe", "ALGO": "Algorand", "VET": "VeChain",
+    "HBAR": "Hedera", "EOS": "", "XTZ": "Tezos", "AAVE": "Aave", "MKR": "Maker", "ZEC": "Zcash", "NEO": "",
+    "DASH": "Dash", "XEM": "NEM", "IOTA": "", "KSM": "Kusama", "SUI": "Sui", "NEAR": "NEAR Protocol", "ICP": "",
+    "WBTC": "Wrapped Bitcoin", "GRT": "The Graph", "SNX": "Synthetix", "CRV": "Curve DAO", "COMP": "Compound",
+}  # fmt: skip
+# What a pair may be priced in besides.
+_QUOTES = frozenset({"btc", "eth", "bnb", "xbt"})
+# What a pair without a sign between its parts is priced in where the coin is none of the known ones.
+_USUAL_QUOTES = currencies.STABLE | {"usd", "eur"}
+# A whole date, with the same sign, or none, between its parts.
+_DATE = re.compile(r"(?<![0-9])20[0-9]{2}([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12][0-9]|3[01])(?![0-9])")
+# Characters of a line that a message shows.
+_SHOWN = 60
+_SYMBOL = re.compile(r"(?i:symbol|ticker|coin|asset|kürzel)\W{1,4}([A-Z0-9]{2,10})\b")
+
+
+@frozen(kw_only=True)
+class Said:
+    """What a file's name, or a line above its header, says: a symbol, a date, currencies; '' where nothing does.
+
+    `symbol_text` and `date_text` are how they are written in the name; `where` is what says something of currencies.
+    """
+
+    symbol: str = ""
+    symbol_text: str = ""
+    currencies: frozenset[str] = frozenset()
+    name: str = ""
+    date_text: str = ""
+    where: str = ""
+    file: str = ""
+
+    def merged(self, notes: Iterable["Said"]) -> "Said":
+        """The same with what lines say too; no symbol where they contradict it, or each other."""
+        everything = (self, *notes)
+        symbols = {each.symbol for each in everything if each.symbol}
+        symbol = symbols.pop() if len(symbols) == 1 else ""
+        return evolve(
+            self,
+            symbol=symbol,
+            symbol_text=self.symbol_text if symbol else "",
+            currencies=frozenset().union(*(each.currencies for each in everything)),
+            where=" and ".join(each.where for each in everything if each.currencies),
+        )
+
+    @property
+    def currency(self) -> str:
+        """The one currency, '' where there are several."""
+        return next(iter(self.currencies)) if len(self.currencies) == 1 else ""
+
+
+def pair(text: str) -> tuple[str, str] | None:
+    """The coin and the currency of a pair such as BTC/USD, btc-usd or ETHUSDT; None for what has two cuts."""
+    parts = re.split(r"[-/_: ]", text.strip())
+    if len(parts) == 2 and parts[0].isalnum() and is_quote(parts[1]):
+        return parts[0], parts[1]
+    if len(parts) != 1 or not re.fullmatch(r"[A-Z0-9]{5,14}|[a-z0-9]{5,14}", parts[0]):
+        return None
+    cuts = [(parts[0][:cut], parts[0][cut:]) for cut in range(2, len(parts[0]) - 2) if is_fiat(parts[0][cut:])]
+    known = [each for each in cuts if each[0].upper() in COINS]
+    cuts = known or [each for each in cuts if each[1].casefold() in _USUAL_QUOTES]
+    return cuts[0] if len(cuts) == 1 else None
+
+
+def is_fiat(word: str) -> bool:
+    """Whether a word is the code of a currency of a country, or of a token that follows the dollar."""
+    plain = word.casefold()
+    return plain in currencies.STABLE or (plain in currencies.CODES and bool(currencies.code(word)))
+
+
+def is_quote(word: str) -> bool:
+    """Whether a price may be in that."""
+    return is_fiat(word) or word.casefold() in _QUOTES
+
+
+def file_name(path: PurePath) -> Said:
+    """What a file's name says."""
+    stem = re.sub(r"(\.(csv|txt|tsv|gz))+$", "", path.name, flags=re.IGNORECASE)
+    stem = re.sub(r" ?\([0-9]+\)$", "", stem)
+    tokens = re.findall(r"[A-Za-z0-9]+", stem)
+    pairs = _pairs(stem, tokens)
+    symbol = next(iter(pairs))[0] if len(pairs) == 1 else ""
+    if not symbol:
+        coins = {token for token in tokens if token in COINS}
+        symbol = coins.pop() if len(coins) == 1 else ""
+    titles = {title for title in COINS.values() if title.upper() not in COINS and _title(title).search(stem)}
+    longest = max(titles, key=len, default="")
+    dates = [each[0] for each in _DATE.finditer(stem)]
+    return Said(
+        symbol=symbol.upper(),
+        symbol_text=symbol,
+        currencies=_currencies(stem, pairs),
+        name=longest if all(title in longest for title in titles) else "",
+        date_text=dates[0] if len(dates) == 1 else "",
+        where="the name of the file",
+        file=path.name,
+    )
+
+
+def note(line: str) -> Said:
+    """What a line above a file's header says; a coin only as a pair, or where it is called one."""
+    pairs = _pairs("", re.findall(r"[A-Za-z0-9]+", line))
+    symbols = {coin.upper() for coin, _ in pairs} | {each[1] for each in _SYMBOL.finditer(line)}
+    symbols = {coin for each in symbols for coin, _ in [pair(each) or (each, "")]}
+    symbol = symbols.pop() if len(symbols) == 1 else ""
+    return Said(symbol=symbol, currencies=_currencies(line, pairs), where=f"the line {line.strip()[:_SHOWN]!r}")
+
+
+def _currencies(text: str, pairs: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """All currencies in a text, those of its pairs too; the name of a coin such as USD Coin is none."""
+    for title in COINS.values():
+        text = _title(title).sub(" ", text) if title else text
+    return frozenset((*currencies.named(text.replace("_", " ")), *(quote.casefold() for _, quote in pairs)))
+
+
+def _pairs(stem: str, tokens: Sequence[str]) -> set[tuple[str, str]]:
+    """Every part of a file's name that is a pair: of a coin that is known, or one that could be nothing else."""
+    texts = [stem] if re.fullmatch(r"[A-Z0-9]{2,10}[-_][A-Z0-9]{3,5}", stem) else []
+    texts += [token for token in tokens if re.fullmatch(r"[A-Z0-9]+USDT", token) or _known(pair(token))]
+    texts += [f"{one}-{other}" for one, other in pairwise(tokens) if one.upper() in COINS]
+    return {found for text in texts if (found := pair(text)) is not None}
+
+
+def _known(found: tuple[str, str] | None) -> bool:
+    return found is not None and found[0].upper() in COINS
+
+
+@cache
+def _title(title: str) -> re.Pattern[str]:
+    parts = r"[-_. ]".join(map(re.escape, title.split()))
+    return re.compile(rf"(?<![A-Za-z]){parts}(?![A-Za-z])", re.IGNORECASE)
