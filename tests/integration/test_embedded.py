@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -33,8 +34,8 @@ with embedded.open("test", base_dir=Path(sys.argv[1]), clock=SystemClock(), sett
 """
 
 
-@pytest.fixture
-def base_dir() -> Iterator[Path]:
+@contextlib.contextmanager
+def empty_folder() -> Iterator[Path]:
     """A folder that postgres' account can reach also when root runs the tests, empty of processes afterwards."""
     with TemporaryDirectory(prefix="kasparro-", ignore_cleanup_errors=True) as name:
         path = Path(name)
@@ -49,6 +50,23 @@ def base_dir() -> Iterator[Path]:
         if pid is not None:
             psutil.Process(pid).kill()
         wait_until(lambda: postmaster(path) is None)
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Path]:
+    """A folder with a cluster that has been stopped: making one takes longer than most of these tests."""
+    with empty_folder() as path:
+        use(path).close()
+        wait_until(lambda: watchers(path) == [])
+        yield path
+
+
+@pytest.fixture
+def base_dir(made: Path) -> Iterator[Path]:
+    """A folder with a cluster of the test's own."""
+    with empty_folder() as path:
+        subprocess.run(["cp", "-a", made / "test", path], check=True)
+        yield path
 
 
 @pytest.fixture
@@ -147,6 +165,7 @@ def test_postgres_stops_when_its_last_user_is_killed(
 
 def test_starters_at_once_share_one_postgres(base_dir: Path, start_user: Callable[[], "subprocess.Popen[str]"]) -> None:
     """Also on a folder that does not exist yet, and all of them creating the same database."""
+    shutil.rmtree(base_dir / "test")
     users = [start_user() for _ in range(4)]
     assert len({ready(user) for user in users}) == 1
     assert len(watchers(base_dir)) == 1
