@@ -2,19 +2,24 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from kasparro.app import App
 from kasparro.commands import logs, output
+from kasparro.commands.listing import Listing
 from kasparro.commands.signals import Stop
 from kasparro.config import Config
-from kasparro.store import drift_decisions, drift_records
+from kasparro.etl.field_rules import REQUIRED_FIELDS
+from kasparro.fields import DriftAction
+from kasparro.store import drift_decisions, drift_records, schedules
 from kasparro.store.bounded import BoundedDatabase
 
 _HEADERS = (
-    "id", "source", "slice", "kind", "field", "renamed to", "confidence", "action", "status", "first seen", "last seen",
+    "id", "source", "slice", "kind", "field", "renamed to", "confidence", "action", "in force", "status", "first seen",
+    "last seen",
 )  # fmt: skip
-_KEYS = ("kind", "path", "renamed_to", "confidence", "action", "status", "first_seen_at", "last_seen_at")
+_KEYS = ("kind", "path", "renamed_to", "confidence", "action", "in_force", "status", "first_seen_at", "last_seen_at")
 
 
 def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
@@ -28,10 +33,12 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
         with app.database.transaction() as conn:
             status = decide(conn, args.drift)
             drift = json.loads(drift_records.get(conn, args.drift), parse_float=str)
+            was_kept = drift["action"] in (DriftAction.QUARANTINED, DriftAction.FAILED)
+            is_due = status == "accepted" and was_kept and schedules.hasten(conn, drift["source"])
     if args.json:
         output.show_json(drift)
     else:
-        print(_said(drift, status))
+        print(said(drift, status, is_due=is_due))
     return 0
 
 
@@ -40,28 +47,32 @@ def _list(args: argparse.Namespace, app: App) -> int:
     with BoundedDatabase(app.database, app.clock).reading() as conn:
         app.check_names(conn, args.source)
         page = drift_records.page(conn, chosen, limit=args.limit)
-    if args.json:
-        print(f'{{"drifts": {page.rows}, "has_more": {json.dumps(page.next_id is not None)}}}')
-        return 0
-    rows = json.loads(page.rows, parse_float=str)
-    if not rows:
-        print("no drifts" if args.all else "no open drifts")
-        return 0
-    table = [[str(each["id"]), each["source"], each["slice"] or None, *(each[key] for key in _KEYS)] for each in rows]
-    output.show_table(_HEADERS, table, numbers=("id", "confidence"))
-    if page.next_id is not None:
-        print(f"there are more than {args.limit}: see --limit, --source and --kind")
-    return 0
+    return _LISTING.show(page, args, nothing="no drifts" if args.all else "no open drifts")
 
 
-def _said(drift: dict[str, Any], status: str) -> str:
+def _row(each: Mapping[str, Any]) -> list[object]:
+    return [str(each["id"]), each["source"], each["slice"] or None, *(each[key] for key in _KEYS)]
+
+
+_LISTING = Listing(
+    name="drifts", headers=_HEADERS, row=_row, numbers=("id", "confidence"), options="--source and --kind"
+)
+
+
+def said(drift: Mapping[str, Any], status: str, *, is_due: bool) -> str:
     """What a decision means from now on."""
-    where = f"drift {drift['id']} is {status}: {drift['source']}"
-    old, new = repr(drift["path"]), repr(drift["renamed_to"])
+    said = _meaning(drift, f"drift {drift['id']} is {status}: {drift['source']}", is_accepted=status == "accepted")
+    return f"{said}. {drift['source']} is due at once" if is_due else said
+
+
+def _meaning(drift: Mapping[str, Any], where: str, *, is_accepted: bool) -> str:
+    old, new, names = repr(drift["path"]), repr(drift["renamed_to"]), drift["details"].get("fields", ())
     if drift["renamed_to"] is None:
-        usual = "what it is now" if status == "accepted" else "what it was before"
-        return f"{where}'s field {old} is usually {usual}"
-    if status == "accepted":
+        if is_accepted and drift["kind"] == "missing" and names:
+            needed = ", and without that no record gives a quote" if {*names} & {*REQUIRED_FIELDS} else ""
+            return f"{where} has no {old} any more: its field map must say where else {' and '.join(names)} is{needed}"
+        return f"{where}'s field {old} is usually {'what it is now' if is_accepted else 'what it was before'}"
+    if is_accepted:
         return (
             f"{where} is read with {new} where there is no {old}, from the next run on. What was rejected meanwhile "
             f"comes in with kasparro replay --source {drift['source']}"

@@ -1,10 +1,12 @@
 """`kasparro rejections list`: the records that gave no quote, and why; the newest first."""
 
 import argparse
-import json
+from collections.abc import Mapping
+from typing import Any
 
 from kasparro.app import App
-from kasparro.commands import logs, output
+from kasparro.commands import logs
+from kasparro.commands.listing import Listing
 from kasparro.commands.signals import Stop
 from kasparro.config import Config
 from kasparro.store import rejection_records
@@ -26,23 +28,19 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
         with BoundedDatabase(app.database, app.clock).reading() as conn:
             app.check_names(conn, args.source)
             page = rejection_records.page(conn, chosen, limit=args.limit)
-    if args.json:
-        print(f'{{"rejections": {page.rows}, "has_more": {json.dumps(page.next_id is not None)}}}')
-        return 0
-    rows = json.loads(page.rows, parse_float=str)
-    if not rows:
-        print("no rejections" if args.all or args.resolved else "no open rejections")
-        return 0
-    output.show_table(_HEADERS, [_row(each) for each in rows], numbers=("id", "attempts"))
-    if page.next_id is not None:
-        print(f"there are more than {args.limit}: see --limit, --source and --code")
-    return 0
+    nothing = "no rejections" if args.all or args.resolved else "no open rejections"
+    return _LISTING.show(page, args, nothing=nothing)
 
 
-def _row(each: dict[str, object]) -> list[object]:
+def _row(each: Mapping[str, Any]) -> list[object]:
     message = str(each["message"])
     if len(message) > _MESSAGE_CHARACTERS:
         message = message[: _MESSAGE_CHARACTERS - 1] + "…"
     keys = ("external_id", "attempts", "last_seen_at", "resolved_at")
     found = (str(each["id"]), each["source"], each["slice"] or None, each["code"], each["field"], message)
     return [*found, *(each[key] for key in keys)]
+
+
+_LISTING = Listing(
+    name="rejections", headers=_HEADERS, row=_row, numbers=("id", "attempts"), options="--source and --code"
+)

@@ -12,6 +12,7 @@ from typing import Any
 from kasparro import errors
 from kasparro.app import App
 from kasparro.commands import logs, output
+from kasparro.commands.listing import Listing
 from kasparro.commands.signals import Stop
 from kasparro.config import Config
 from kasparro.store import db, run_comparisons, run_records
@@ -39,16 +40,7 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
 
 def _list(conn: db.Connection, args: argparse.Namespace) -> None:
     page = run_records.page(conn, sources=args.source or None, status=args.status, limit=args.limit, before_id=None)
-    if args.json:
-        print(f'{{"runs": {page.rows}, "has_more": {json.dumps(page.next_id is not None)}}}')
-        return
-    found = json.loads(page.rows, parse_float=str)
-    if not found:
-        print("no runs")
-        return
-    output.show_table(_HEADERS, [_row(each) for each in found], numbers=_NUMBERS)
-    if page.next_id is not None:
-        print(f"there are more than {args.limit}: see --limit, --source and --status")
+    _LISTING.show(page, args, nothing="no runs")
 
 
 def _show(conn: db.Connection, args: argparse.Namespace) -> None:
@@ -144,3 +136,6 @@ def _changes(found: Json) -> Iterator[str]:
 def _show_anomalies(found: Iterable[Json]) -> None:
     for each in found:
         output.say(f"{each['severity']}: run {each['run_id']}: {each['message']}")
+
+
+_LISTING = Listing(name="runs", headers=_HEADERS, row=_row, numbers=_NUMBERS, options="--source and --status")

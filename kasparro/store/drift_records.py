@@ -12,9 +12,16 @@ from kasparro.store.record_pages import Chosen, RecordPage, Shown
 # The fields of a drift in their order. Needs a row `d` of drifts in scope.
 COLUMNS = sql.SQL(
     """
-    d.id, d.source, d.slice, d.path, d.kind, d.renamed_to, trim_scale(d.confidence) as confidence, d.action, d.status,
-    d.details, d.first_run_id, d.last_run_id, {first_seen_at} as first_seen_at, {last_seen_at} as last_seen_at,
-    {closed_at} as closed_at
+    d.id, d.source, d.slice, d.path, d.kind, d.renamed_to, trim_scale(d.confidence) as confidence, d.action,
+    exists (
+        select
+        from field_renames f
+        where f.source = d.source
+        and f.path = d.path
+        and f.renamed_to = d.renamed_to
+    ) as in_force,
+    d.status, d.details, d.first_run_id, d.last_run_id,
+    {first_seen_at} as first_seen_at, {last_seen_at} as last_seen_at, {closed_at} as closed_at
     """
 ).format(
     first_seen_at=timestamps.rfc3339("d.first_seen_at"),

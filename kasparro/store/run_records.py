@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from attrs import frozen
 from psycopg import sql
 
 from kasparro import errors
 from kasparro.store import anomalies, db, drift_records, timestamps
+from kasparro.store.record_pages import RecordPage
 
 # Drifts that a run shows: a source that turned into another one may have thousands, and GET /drift has all of them.
 _MOST_DRIFTS = 100
@@ -60,17 +60,9 @@ COLUMNS = sql.SQL(
 )
 
 
-@frozen(kw_only=True)
-class RunPage:
-    """Records as the text of a JSON array, and the id of the last one when there are more."""
-
-    rows: str
-    next_id: int | None
-
-
 def page(
     conn: db.Connection, *, sources: Sequence[str] | None, status: str | None, limit: int, before_id: int | None
-) -> RunPage:
+) -> RecordPage:
     """At most `limit` runs, newest first, older than `before_id`."""
     conditions: list[sql.Composable] = []
     # One source alone is compared by equality: only then does its index give the order, that of -id, as well.
@@ -110,7 +102,7 @@ def page(
         "shown": limit,
     }
     rows, found, last_id = db.one(conn.execute(query, params))
-    return RunPage(rows=rows, next_id=last_id if found > limit else None)
+    return RecordPage(rows=rows, next_id=last_id if found > limit else None)
 
 
 def get(conn: db.Connection, run_id: int) -> str:

@@ -87,6 +87,24 @@ def list_sources(conn: Connection) -> list[str]:
     return [row[0] for row in conn.execute("select source from schedules order by source").fetchall()]
 
 
+def hasten(conn: Connection, source: str) -> bool:
+    """Make a source that waits because it failed due at once; whether it is due.
+
+    One whose upstream wants to be left alone goes on waiting, and so does one that nothing schedules.
+    """
+    made_due = conn.execute(
+        """
+        update schedules
+        set next_run_at = least(next_run_at, clock_timestamp())
+        where source = %(source)s
+        and failures > 0
+        and (blocked_until is null or blocked_until < clock_timestamp())
+        """,
+        {"source": source},
+    )
+    return made_due.rowcount > 0
+
+
 def lock(conn: Connection, source: str) -> ScheduleState:
     """Lock a source's schedule row until the transaction ends, making it first where it is new."""
     conn.execute(

@@ -24,7 +24,7 @@ from kasparro.etl.policies import Policy
 from kasparro.etl.replay import Replay
 from kasparro.etl.source import FieldMap, Files, Kind, Limits
 from kasparro.model import REPLAY, RunStatus, Trigger
-from kasparro.store import drift_decisions
+from kasparro.store import drift_decisions, schedules
 from kasparro.store.replays import Wanted
 from kasparro.upstream.options import Options
 from kasparro.upstream.server import UpstreamServer
@@ -364,6 +364,24 @@ def test_every_record_of_a_page_is_kept_when_it_is_quarantined(etl):
     assert etl.run(gone, batch_records=10).error_code == "schema_drift"
     assert etl.value("select count(*) from rejections where code = 'schema_drift' and resolved_at is null") == 45
     assert len(etl.quotes()) == 40
+
+
+def test_source_that_failed_can_be_made_due_at_once(etl):
+    """As when its drift was accepted; but not while its upstream wants to be left alone, and not where all is well."""
+
+    def hasten() -> bool:
+        with etl.database.transaction() as conn:
+            return schedules.hasten(conn, "coinpaprika")
+
+    etl.run(page(*records(40)))
+    assert not hasten()
+    etl.run(page(*(record(f"coin{number}", price=None) for number in range(40))))
+    is_due = "select next_run_at <= clock_timestamp() from schedules"
+    assert not etl.value(is_due)
+    assert hasten()
+    assert etl.value(is_due)
+    etl.conn.execute("update schedules set blocked_until = clock_timestamp() + interval '1 hour'")
+    assert not hasten()
 
 
 def test_files_are_compared_with_their_own_past_only(etl):

@@ -17,6 +17,10 @@ def api(databases: Any) -> Iterator[fixtures.Api]:
         add(api.conn, "csv", "added", path="note", slice="2024.csv")
         renamed = {"renamed_to": "price", "confidence": 0.95, "action": "mapped", "last_run_id": 9}
         add(api.conn, "coingecko", "renamed", path="current_price", **renamed)
+        api.conn.execute(
+            "insert into field_renames (source, path, renamed_to, drift_id) select source, path, renamed_to, id "
+            "from drifts where kind = 'renamed'"
+        )
         add(api.conn, "coingecko", "missing", path="ath", status="resolved", closed_at="2024-01-03T00:00:00Z")
         add(api.conn, "csv", "missing", path="volume")
         yield api
@@ -36,8 +40,8 @@ def test_drift_tells_everything(api: fixtures.Api) -> None:
     (row,) = api.rows("/drift", "kind=renamed")
     assert row == {
         "id": "2", "source": "coingecko", "slice": "", "path": "current_price", "kind": "renamed",
-        "renamed_to": "price", "confidence": "0.95", "action": "mapped", "status": "open", "details": {},
-        "first_run_id": "7", "last_run_id": "9", "first_seen_at": "2024-01-01T00:00:00Z",
+        "renamed_to": "price", "confidence": "0.95", "action": "mapped", "in_force": True, "status": "open",
+        "details": {}, "first_run_id": "7", "last_run_id": "9", "first_seen_at": "2024-01-01T00:00:00Z",
         "last_seen_at": "2024-01-02T00:00:00Z", "closed_at": None,
     }  # fmt: skip
 
