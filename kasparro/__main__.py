@@ -84,8 +84,11 @@ def _load(name: str) -> Run:
 
 
 def _complain(problems: Sequence[str], code: int) -> int:
+    # Only a command that fails has to load it.
+    from kasparro.commands import output
+
     for problem in problems:
-        print(f"kasparro: {problem}", file=sys.stderr)
+        output.say(f"kasparro: {problem}", stream=sys.stderr)
     return code
 
 

@@ -10,6 +10,7 @@ from typing import TextIO
 from urllib.parse import unquote
 
 from kasparro import log
+from kasparro.commands import output
 from kasparro.config import Config
 
 logger = logging.getLogger("kasparro")
@@ -35,7 +36,7 @@ def begin(config: Config, stream: TextIO) -> None:
 def warn(config: Config) -> None:
     """Say on stderr, in one line, which settings nobody reads: for commands without log lines."""
     if config.unknown:
-        print(f"kasparro: unknown settings, ignored: {', '.join(config.unknown)}", file=sys.stderr)
+        output.say(f"kasparro: unknown settings, ignored: {', '.join(config.unknown)}", stream=sys.stderr)
 
 
 def silence(config: Config) -> None:

@@ -86,7 +86,7 @@ def _check(found: Sequence[audits.Audit], config: Config, *, as_json: bool) -> i
     else:
         _show(config, entries)
     for problem in (*warnings, *problems):
-        print(f"kasparro: {problem}", file=sys.stderr)
+        output.say(f"kasparro: {problem}", stream=sys.stderr)
     return 1 if problems else 0
 
 

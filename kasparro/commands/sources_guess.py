@@ -40,7 +40,10 @@ def _show(path: Path, preview: Trial, found: Guess) -> None:
     supposed = [_SUPPOSED[each.key] for each in found.undecided if each.stand_in and each.key in _SUPPOSED]
     as_if = f", as if {' and '.join(supposed)}" if supposed else ""
     with output.on_stderr():
-        print(f"\n{path}: of {preview.read:,} records read {preview.quotes:,} give quotes{as_if}, the first of them:")
+        print()
+        output.say(
+            f"{path}: of {preview.read:,} records read {preview.quotes:,} give quotes{as_if}, the first of them:"
+        )
         sources_try.show_quotes(preview.first)
         for reason in preview.reasons.values():
             where = f"{reason.rejection.field}: " if reason.rejection.field else ""
@@ -53,9 +56,10 @@ def _advise(found: Guess) -> None:
     if found.undecided:
         print("\nTo be filled in, each marked FILL IN in the map:", file=sys.stderr)
         for entry in found.undecided:
-            print(f"  {entry.key}: {entry.todo}", file=sys.stderr)
+            output.say(f"  {entry.key}: {entry.todo}", stream=sys.stderr)
     shown = " ".join(f"'{path}'" if " " in str(path) else str(path) for path in found.paths[:3])
-    print(f"\nThen: kasparro sources try {found.name}.toml {shown}", file=sys.stderr)
+    output.say("", stream=sys.stderr)
+    output.say(f"Then: kasparro sources try {found.name}.toml {shown}", stream=sys.stderr)
 
 
 def _document(found: Guess, text: str, previews: Mapping[Path, Trial]) -> dict[str, Any]:

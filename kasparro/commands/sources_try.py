@@ -55,7 +55,7 @@ def _show(path: Path, found: trial.Trial) -> None:
     span = f", {output.moment(found.earliest)} to {output.moment(found.latest)}" if found.quotes else ""
     repeated = f" ({found.repeated:,} of them repeated)" if found.repeated else ""
     more = "+" if len(found.listings) >= trial.MAX_LISTINGS else ""
-    print(
+    output.say(
         f"{path}: {found.read:,} records: {found.quotes:,} quotes{repeated}, {found.rejected:,} rejected; "
         f"listings: {len(found.listings):,}{more}{span}"
     )

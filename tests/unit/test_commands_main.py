@@ -161,6 +161,19 @@ def test_error_of_a_command_becomes_an_exit_code(
     assert __main__.main(["status"]) == code
 
 
+def test_what_upstreams_and_files_say_is_complained_of_on_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever would move the cursor, or turn the direction of writing, is an escape."""
+
+    def fail(*_: object) -> int:
+        raise errors.KasparroError("a\nb\u202e.csv\x1b[2J")
+
+    monkeypatch.setattr(__main__, "_load", lambda _name: fail)
+    __main__.main(["status"])
+    assert capsys.readouterr().err == "kasparro: a\\nb\\u202e.csv\\x1b[2J\n"
+
+
 def test_sources_list_says_where_each_file_is(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The built-in ones, aligned, without colours or boxes where nobody looks."""
     assert __main__.main(["sources", "list"]) == 0
