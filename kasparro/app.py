@@ -152,6 +152,7 @@ class App:
         `once_listening` is called when the address is ours, `before_schedule` once requests can be answered. Raises
         ConfigError when the address cannot be listened on, SchemaError when the schema does not fit.
         """
+        self._reach.require_way()
         if scheduler:
             self._scheduler = Scheduler(self.pipeline, self.sources, self.clock)
         wsgi = self.wsgi()

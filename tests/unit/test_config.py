@@ -97,6 +97,15 @@ def test_secret_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert "gone" in line
 
 
+@pytest.mark.parametrize("name", ["DATABASE_URL", "KASPARRO_DIRECT_DSN", "KASPARRO_API_KEYS", "COINGECKO_API_KEY"])
+def test_secret_file_that_is_empty_is_named(tmp_path: Path, name: str) -> None:
+    """It is not taken for absent: the data would go to another database, or the API be open."""
+    (tmp_path / "empty").write_text("\n")
+    (line,) = problems({f"{name}_FILE": str(tmp_path / "empty")})
+    assert line.startswith(f"{name}_FILE: ")
+    assert line.endswith("is empty")
+
+
 def test_secret_given_twice_is_refused(tmp_path: Path) -> None:
     """Which of the two counts should be nobody's guess."""
     (line,) = problems({"COINGECKO_API_KEY": "a", "COINGECKO_API_KEY_FILE": str(tmp_path)})

@@ -298,6 +298,22 @@ def test_it_is_said_when_what_matches_is_no_file(tmp_path, caplog):
     assert caplog.messages == ["is no file"] * 2
 
 
+def test_folder_is_an_error_of_its_own_when_it_cannot_be_looked_into(tmp_path, monkeypatch):
+    """It is not taken for empty; the others are read, and what only root may see on every disk is left out."""
+    for name in ("open/a.csv", "open/closed/b.csv", "lost+found/c.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(HEADER)
+    monkeypatch.setattr("os.access", lambda path, _mode: path.name not in ("closed", "lost+found"))
+    monkeypatch.setattr("os.path.isfile", lambda path: path.name == "a.csv")
+    reader = csv_files.CsvFilesReader(source(tmp_path / "**/*.csv"))
+    assert reader.slices() == ["open/a.csv", "open/closed/"]
+    assert csv_files.CsvFilesReader(source(tmp_path / "open/*.csv")).slices() == ["a.csv"]
+    with pytest.raises(SliceError, match="open/closed: this folder cannot be looked into"):
+        next(reader.read("open/closed/", Checkpoint(slice="open/closed/")))
+    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    assert csv_files.CsvFilesReader(source(tmp_path / "open/*.csv")).slices() == ["a.csv", "./"]
+
+
 def test_it_is_said_when_no_file_matches(tmp_path, caplog):
     """Nothing to read is no error, but hardly what was meant."""
     assert csv_files.CsvFilesReader(source(tmp_path / "*.csv")).slices() == []

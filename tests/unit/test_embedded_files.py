@@ -117,5 +117,5 @@ def test_socket_folder_is_refused_when_others_may_enter_it(tmp_path: Path, monke
 def test_programs_are_missing_when_the_extra_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a matter of settings, and the message names both ways out."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match=r"DATABASE_URL.*kasparro\[embedded\]"):
+    with pytest.raises(ConfigError, match=r"DATABASE_URL.*the embedded one, an extra"):
         files.programs(files.Cluster(folder=tmp_path, account=None))

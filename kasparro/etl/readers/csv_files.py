@@ -7,6 +7,7 @@ nothing.
 
 import glob
 import logging
+import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -39,19 +40,26 @@ class CsvFilesReader:
         self._root = _fixed_part(source.files.glob)
 
     def slices(self) -> list[str]:
+        """The files, then the folders that cannot be looked into: `read` says so, lest their files be missed unseen."""
+        if not os.path.isdir(self._root):
+            raise SliceError(f"there is no folder {self._root}", code="no_folder")
         found = sorted(Path(path) for path in glob.glob(self._files.glob, recursive=True))
-        names = sorted(_name(path.relative_to(self._root)) for path in found if path.is_file())
+        names = sorted(_name(path.relative_to(self._root)) for path in found if os.path.isfile(path))
         for path in found:
             # Folders are on the way to files, unless one is called as a file.
-            if not path.is_file() and not (path.is_dir() and not path.suffix):
+            if not os.path.isfile(path) and not (os.path.isdir(path) and not path.suffix):
                 logger.warning("is no file", extra={"path": _name(path)})
-        if not self._root.is_dir():
-            raise SliceError(f"there is no folder {self._root}", code="no_folder")
-        if not names:
+        closed = _closed_folders(self._files.glob, self._root)
+        if not names and not closed:
             logger.warning("no file matches", extra={"glob": self._files.glob})
-        return names
+        return names + closed
 
     def read(self, slice_name: str, checkpoint: Checkpoint) -> Iterator[Page]:
+        if slice_name.endswith("/"):
+            raise SliceError(
+                f"{self._root / slice_name}: this folder cannot be looked into: Permission denied",
+                code="folder_unreadable",
+            )
         constants = self._constants(slice_name)
         with csv_streams.opened(self._root / slice_name, slice_name) as file:
             try:
@@ -156,6 +164,22 @@ def _fixed_part(pattern: str) -> Path:
     parts = Path(pattern).parts
     fixed = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
     return Path(*parts[:fixed])
+
+
+def _closed_folders(pattern: str, root: Path) -> list[str]:
+    """The folders on a glob's way that this user may not look into, with a slash at their ends.
+
+    glob takes them for empty. One that is always root's own, at the top of a disk, is none of ours.
+    """
+    parts = Path(pattern).parts
+    closed = set()
+    for number in range(len(root.parts), len(parts)):
+        wanted = os.X_OK | (os.R_OK if glob.has_magic(parts[number]) else 0)
+        for folder in glob.glob(os.path.join(*parts[:number], ""), recursive=True):
+            path = Path(folder)
+            if path.name != "lost+found" and not os.access(path, wanted):
+                closed.add(f"{_name(path.relative_to(root))}/")
+    return sorted(closed)
 
 
 def _name(path: Path) -> str:
