@@ -107,7 +107,8 @@ def show(outcomes: Iterable[Outcome]) -> None:
     output.show_table(HEADERS, [_row(outcome) for outcome in outcomes], numbers=NUMBERS)
     for outcome in outcomes:
         if outcome.error_message is not None:
-            output.say(f"{outcome.source}: {outcome.error_message}")
+            # Many messages name the source themselves, for the log and the run's record.
+            output.say(f"{outcome.source}: {outcome.error_message.removeprefix(f'{outcome.source}: ')}")
         for each in outcome.result.anomalies if outcome.result is not None else ():
             output.say(f"{outcome.source}: {each.severity}: {each.message}")
 

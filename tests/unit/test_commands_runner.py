@@ -147,7 +147,7 @@ def test_outcome_has_the_field_names_of_run_records() -> None:
 
 def test_show_prints_counts_and_below_them_what_went_wrong(capsys: pytest.CaptureFixture[str]) -> None:
     """A source without a run has dashes; its message has a line of its own."""
-    failed = runner.Outcome(source="b", status="failed", error_code="http_500", error_message="answered 500")
+    failed = runner.Outcome(source="b", status="failed", error_code="http_500", error_message="b: answered 500")
     runner.show([runner.Outcome(source="a", status="partial", result=result(RunStatus.PARTIAL)), failed])
     header, a, b, message = capsys.readouterr().out.splitlines()
     assert header.split() == list(runner.HEADERS)
