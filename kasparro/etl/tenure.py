@@ -7,13 +7,13 @@ import logging
 import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from attrs import evolve, frozen
 
 from kasparro import __version__, errors
 from kasparro.clock import Clock
-from kasparro.etl import judge, schedule
+from kasparro.etl import judge, next_run
 from kasparro.etl.faults import Faults, Place
 from kasparro.etl.heartbeat import Heartbeat
 from kasparro.etl.job import Job
@@ -29,10 +29,6 @@ logger = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.5
 # Leases that a claim goes on for without being told whose the source is: a batch holds the lease row for less than one.
 _CLAIM_LEASES = 4
-# Crashes in a row from which on a scheduled run waits like after failures: one or two are resumed at once.
-_CRASH_LOOP = 3
-# Statuses after which the source counts as healthy: its failures are forgotten.
-_HEALTHY = frozenset({RunStatus.SUCCEEDED, RunStatus.PARTIAL})
 
 
 @frozen(kw_only=True)
@@ -173,7 +169,7 @@ class Tenure:
         totals.count_run(conn, crash.source, status=status, seconds=crash.seconds)
         if crash.slice == LIVE:
             due = schedules.lock(conn, crash.source)
-            schedules.note_end(conn, crash.source, status=status, state=_after_crash(source, due))
+            schedules.note_end(conn, crash.source, status=status, state=next_run.after_crash(source, due))
 
     def heartbeat(self, job: Job) -> AbstractContextManager[None]:
         """Keep the job's lease inside the block; see heartbeat.py."""
@@ -244,44 +240,7 @@ class Tenure:
         totals.count_run(conn, job.source.name, status=ending.status.value, seconds=seconds)
         if job.run.slice == LIVE:
             due = schedules.lock(conn, job.source.name)
-            after = _after(job.source, ending, due)
+            after = next_run.after(job.source, ending, due)
             schedules.note_end(conn, job.source.name, status=ending.status.value, state=after)
         leases.release(conn, job.lease)
         return seconds
-
-
-def _next_slot(source: Source, due: schedules.ScheduleState) -> datetime:
-    """The next moment on the source's own grid; a retry in between leaves it where it is."""
-    if due.slot_at is not None and due.slot_at > due.now:
-        return due.slot_at
-    return schedule.next_run_at(source.schedule, previous=due.slot_at, now=due.now)
-
-
-def _after_crash(source: Source, due: schedules.ScheduleState) -> schedules.ScheduleState:
-    """The schedule after a run that left its work undone: whoever asked for it, it is resumed at once."""
-    after = evolve(due, failures=due.failures + 1)
-    if due.blocked_until is None or due.blocked_until <= due.now:
-        after = evolve(after, next_run_at=min(due.next_run_at or due.now, due.now))
-    if after.failures >= _CRASH_LOOP:
-        slot = _next_slot(source, due)
-        retry_at = schedule.retry_at(source.schedule, slot, now=due.now, failures=after.failures)
-        after = evolve(after, slot_at=slot, next_run_at=retry_at)
-    return after
-
-
-def _after(source: Source, ending: run_endings.Ending, due: schedules.ScheduleState) -> schedules.ScheduleState:
-    """The schedule after a run that ended now."""
-    if ending.status is RunStatus.CRASHED:
-        return _after_crash(source, due)
-    slot = _next_slot(source, due)
-    due = evolve(due, slot_at=slot, blocked_until=None)
-    if ending.retry_seconds is not None:
-        until = due.now + timedelta(seconds=ending.retry_seconds)
-        return evolve(due, next_run_at=until, blocked_until=until if ending.blocked else None)
-    if ending.status is RunStatus.INTERRUPTED:
-        return evolve(due, next_run_at=due.now)
-    if ending.status in _HEALTHY:
-        return evolve(due, next_run_at=slot, failures=0)
-    failures = due.failures + 1
-    retry_at = schedule.retry_at(source.schedule, slot, now=due.now, failures=failures)
-    return evolve(due, next_run_at=retry_at, failures=failures)

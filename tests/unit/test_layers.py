@@ -27,7 +27,8 @@ MAY_IMPORT = {
 }
 # What of etl/ is not a stage or a tool: holding a lease and writing a batch are the pipeline's work, in own files.
 ETL_OVER_STAGES = dict.fromkeys(
-    ("pipeline", "tenure", "heartbeat", "commit", "purse", "replay", "prune", "judge", "endings"), "etl.pipeline"
+    ("pipeline", "tenure", "heartbeat", "commit", "purse", "replay", "prune", "judge", "endings", "next_run"),
+    "etl.pipeline",
 ) | {"scheduler": "etl.scheduler"}
 # Library -> the modules that may import it, by the start of their names.
 ONLY_IN = {
