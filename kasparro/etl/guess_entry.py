@@ -41,8 +41,9 @@ class Choice:
 
 
 def text(value: str) -> str:
-    """A TOML string. JSON's is one, but for the control character that JSON lets pass."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """A TOML string: one of JSON, with escapes for all that a terminal could take for more than text."""
+    written = json.dumps(value, ensure_ascii=False)
+    return "".join(sign if sign.isprintable() else f"\\U{ord(sign):08X}" for sign in written)
 
 
 def table(**keys: str | list[str] | bool) -> str:

@@ -134,13 +134,13 @@ def _zone(columns: Sequence[Column], times: Times, notes: Sequence[str]) -> tupl
     if times.foreign_zone:
         return UNDECIDED, "", f"{times.foreign_zone!r} is no name of one"
     clocked = times.clock or len(columns) > 1
-    names = " ".join(each.name for each in columns)
-    words = {word for each in columns for word in guess_names.words(each.name)} - _WORDS
-    words |= {word.casefold() for word in re.findall(r"\b[A-Z]{2,4}\b", " ".join((names, *notes)))}
-    offset = re.search(r"(?i)\b(?:utc|gmt) ?[-+\u2212] ?[0-9]+", " ".join((names, *notes)))
-    if vague := offset[0] if offset else min(_VAGUE_ZONES & words, default=""):
+    names = [each.name for each in columns]
+    words = {word for name in names for word in guess_names.words(name)} - _WORDS | _capitals(names)
+    offset = re.search(r"(?i)\b(?:utc|gmt) ?[-+\u2212] ?[0-9]+", " ".join((*names, *notes)))
+    if vague := offset[0] if offset else min(_VAGUE_ZONES & (words | _capitals(notes)), default=""):
         return UNDECIDED, "", f"{vague!r} is no name of one"
-    if {"utc", "gmt"} & words:
+    # When a file was written, in UTC, says nothing of the times in it.
+    if {"utc", "gmt"} & (words | _capitals([note for note in notes if not re.search("[0-9]", note)])):
         return "", "in UTC, as the column's name or a line above says", ""
     plain = " ".join(word for each in columns for word in guess_names.words(each.name))
     zones = [zone for city, zone in _cities() if re.search(rf"\b{city}\b", plain)]
@@ -152,6 +152,10 @@ def _zone(columns: Sequence[Column], times: Times, notes: Sequence[str]) -> tupl
     if moments and all(f"{each:%H:%M}" in _DAYS_ENDS for each in moments):
         return "", "days, taken as days of UTC; another one is said with timezone", ""
     return UNDECIDED, "", _hours(moments) or _changed(moments) or "nothing says whose clocks these times are of"
+
+
+def _capitals(texts: Sequence[str]) -> set[str]:
+    return {word.casefold() for word in re.findall(r"\b[A-Z]{2,4}\b", " ".join(texts))}
 
 
 @cache

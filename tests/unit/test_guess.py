@@ -315,6 +315,7 @@ TIMES = [
     ("date,symbol,price_usd\n25/01/2024,BTC,6\n01/26/2024,BTC,6\n", "25/01/2024 and 01/26/2024 are not in the same"),
     ("date,symbol,price_usd\n11/01/2024,BTC,6\n12/01/2024,BTC,6\n01/13/2024,BTC,6\n", "01/13/2024 and 11/01"),
     ("date,symbol,price_usd\n2024-13-41,BTC,6\n", "'date' holds no times that can be read, but '2024-13-41'"),
+    ("# written 2024-02-01 10:00 UTC\ndate,symbol,price_usd\n2024-01-01 09:30,BTC,6\n", "nothing says whose clocks"),
     ("# times are UTC\ndate,symbol,price_usd\n2024-01-01 09:30,BTC,6\n", None),
     ("date,symbol,price_usd\n2024-01-01 00:00:00,BTC,6\n2024-01-02 00:00:00,BTC,6\n", None),
     ("date;symbol;price_usd\n1. Jan. 2024;BTC;6\n2. Mai 2024;BTC;6\n", None),

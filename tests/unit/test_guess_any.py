@@ -43,8 +43,10 @@ def test_guess_answers_for_any_bytes(content: bytes, tmp_path: Path) -> None:
 @CALM
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))
 def test_toml_text_is_read_as_it_was_written(text: str) -> None:
-    """Quotes, control characters and all."""
-    assert tomllib.loads(f"key = {guess_entry.text(text)}") == {"key": text}
+    """Quotes, control characters and all; and none of them, nor a sign that turns lines around, reaches a terminal."""
+    written = guess_entry.text(text)
+    assert tomllib.loads(f"key = {written}") == {"key": text}
+    assert written.isprintable()
 
 
 @pytest.mark.parametrize(
