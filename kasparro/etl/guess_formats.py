@@ -1,7 +1,7 @@
 """In which formats may a text be written as a time? Put together of what it looks like, by orders of day and month."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 CLOCK = re.compile(
     r"(?P<hour>[0-9]{1,2}):[0-9]{2}(?P<second>:[0-9]{2}(?P<fraction>\.[0-9]{1,6})?)?(?P<noon>\s?[AaPp]\.?[Mm]\.?)?"
@@ -75,6 +75,15 @@ def candidates(text: str) -> Iterator[tuple[str, list[str]]]:
 
 def _escape(text: str) -> str:
     return text.replace("%", "%%")
+
+
+def of_clocks(texts: Iterable[str]) -> list[str]:
+    """The formats of times of day alone, without a zone; none where one of the texts is something else."""
+    clocks = [CLOCK.fullmatch(text.strip()) for text in dict.fromkeys(texts)]
+    found = [
+        _clock_format(clock) for clock in clocks if clock and not (clock["lead"] or clock["zone"] or clock["word"])
+    ]
+    return list(dict.fromkeys(found)) if len(found) == len(clocks) else []
 
 
 def _clock_format(clock: re.Match[str]) -> str:

@@ -88,7 +88,7 @@ def _few(rows: int) -> int:
 
 def is_clock(texts: Sequence[str]) -> bool:
     """Whether these texts are times of day alone."""
-    return bool(texts) and all(re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?", text.strip()) for text in texts)
+    return bool(guess_formats.of_clocks(texts))
 
 
 def show(moment: datetime) -> str:
@@ -173,7 +173,7 @@ def _formats(texts: Sequence[str]) -> Times | None:
 def _readings(text: str) -> dict[str, datetime]:
     """What a text is by every order that fits it."""
     found = ((order, read(text, formats)) for order, formats in guess_formats.candidates(text))
-    return {order: moment for order, moment in found if moment is not None}
+    return {order: moment.replace(tzinfo=None) for order, moment in found if moment is not None}
 
 
 def _jumps(texts: Sequence[str], proven: set[str]) -> bool:

@@ -11,10 +11,10 @@ from functools import cache
 from itertools import pairwise
 from zoneinfo import available_timezones
 
-from kasparro.etl import guess_names, guess_times
+from kasparro.etl import guess_formats, guess_names, guess_times
 from kasparro.etl.field_rules import UNDECIDED
 from kasparro.etl.guess_columns import Column
-from kasparro.etl.guess_entry import Choice, Entry, Keys, nulls, text, undecided
+from kasparro.etl.guess_entry import Choice, Entry, Keys, nulls, quoted, text, undecided
 from kasparro.etl.guess_times import Times
 
 # Zones that people name without saying which hours they mean, summer or winter, or whose.
@@ -26,6 +26,10 @@ _VAGUE_ZONES = frozenset({
 })  # fmt: skip
 # Those that are words as well: they count only in capitals.
 _WORDS = frozenset({"et", "est", "ist", "art", "west", "wet", "cot", "zone"})
+# Names of columns with a time of day.
+_DAYTIMES = frozenset({
+    "time", "time utc", "hour", "hour utc", "zeit", "uhrzeit", "stunde", "hora", "heure", "ora", "tijd", "uur", "czas",
+})  # fmt: skip
 _REGIONS = ("Europe/", "America/", "Asia/", "Africa/", "Australia/", "Pacific/", "Atlantic/")
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 # Rows of which the step between them is judged.
@@ -60,10 +64,23 @@ def time(columns: Sequence[Column], notes: Sequence[str], *, closing: bool) -> C
     times = best.times or Times()
     if times.problem:
         return undecided("observed_at", f"{best.name!r} cannot be read: {times.problem}")
-    clocks = [each for each in columns if each.kind == "clock"]
-    if not times.clock and not times.type and len(clocks) == 1:
+    if times.clock or times.type:
+        return _dated((best,), times, notes)
+    clocks = [each for each in columns if each is not best and _is_daytime(each)]
+    if len(clocks) == 1 and clocks[0].kind == "clock":
         return _dated((best, clocks[0]), times, notes)
+    if clocks:
+        template = text(f"{{{best.name}}} {{{clocks[0].name}}}")
+        return undecided(
+            "observed_at", f"the time of day stands in {quoted(clocks)}, as in {{ template = {template} }}"
+        )
     return _dated((best,), times, notes)
+
+
+def _is_daytime(column: Column) -> bool:
+    """Whether a column has a time of day, written so or called so."""
+    called = " ".join(guess_names.words(column.name)) in _DAYTIMES
+    return column.kind == "clock" or (called and bool(column.texts))
 
 
 def _rises(column: Column, columns: Sequence[Column]) -> bool:
@@ -85,9 +102,9 @@ def _dated(columns: tuple[Column, ...], times: Times, notes: Sequence[str]) -> C
     formats = list(times.formats)
     if len(columns) > 1:
         keys = {"template": " ".join(f"{{{each.name}}}" for each in columns)}
-        clock = "%H:%M:%S" if columns[1].texts[0].count(":") == 2 else "%H:%M"
-        if formats or any(len(cell.partition(":")[0]) < 2 for cell in columns[1].texts):
-            formats = [f"{each} {clock}" for each in formats or ["%Y-%m-%d"]]
+        clocks = guess_formats.of_clocks(columns[1].texts)
+        if formats or "%p" in clocks[0] or any(len(cell.partition(":")[0]) < 2 for cell in columns[1].texts):
+            formats = [f"{each} {clock}" for each in formats or ["%Y-%m-%d"] for clock in clocks]
         why = "a date and a time of day in two columns"
     if times.type:
         keys["type"] = times.type
@@ -142,10 +159,11 @@ def _zone(columns: Sequence[Column], times: Times, notes: Sequence[str]) -> tupl
     # When a file was written, in UTC, says nothing of the times in it.
     if {"utc", "gmt"} & (words | _capitals([note for note in notes if not re.search("[0-9]", note)])):
         return "", "in UTC, as the column's name or a line above says", ""
-    plain = " ".join(word for each in columns for word in guess_names.words(each.name))
-    zones = [zone for city, zone in _cities() if re.search(rf"\b{city}\b", plain)]
+    plain = " ".join(word for name in names for word in guess_names.words(name))
+    zones = {zone for city, zone in _cities() if re.search(rf"\b{city}\b", plain)}
+    zones |= set(re.findall(r"[A-Z]\w+/[A-Z]\w+", " ".join((*names, *notes)))) & available_timezones()
     if len(zones) == 1:
-        return zones[0], f"in {zones[0]}, as the column's name says", ""
+        return min(zones), f"in {min(zones)}, as the column's name or a line above says", ""
     if not clocked:
         return "", "days, taken as days of UTC; another one is said with timezone", ""
     moments = _moments(columns, times)
@@ -208,9 +226,10 @@ def _moments(columns: Sequence[Column], times: Times) -> list[datetime]:
     for number, written in enumerate(columns[0].texts[:_JUDGED]):
         moment = guess_times.moment(written, times)
         if moment is not None and number < len(clocks):
-            hour, minute = map(int, clocks[number].split(":")[:2])
+            hour, minute = map(int, re.findall("[0-9]+", clocks[number])[:2])
+            hour = hour % 12 + 12 * ("P" in clocks[number].upper()) if clocks[number][-1:].isalpha() else hour
             moment = moment.replace(hour=hour % 24, minute=minute % 60)
-        found += [moment] if moment is not None else []
+        found += [moment.replace(tzinfo=None)] if moment is not None else []
     return found
 
 

@@ -116,6 +116,13 @@ EXPORTS = {
         {"price_usd": "Cours", "observed_at": {"path": "Date", "format": "%d %b %Y"}},
         ("BTC", "2025-01-01 00:00", "90000.00"),
     ),
+    "afternoons in a column, and a zone in a line above": (
+        "us.csv",
+        "Timezone: America/New_York\nDate,Time,Symbol,Close USD\n01/13/2024,1:30 PM,BTC,5\n01/14/2024,11:30 AM,BTC,6\n",
+        {"skip_lines": 1},
+        {"observed_at": {"template": "{Date} {Time}", "format": "%m/%d/%Y %I:%M %p", "timezone": "America/New_York"}},
+        ("BTC", "2024-01-13 18:30", "5"),
+    ),
     "a zone behind GMT": (
         "prices.csv",
         "Local time,Symbol,Close USD\n13.01.2025 00:30:00.000 GMT+0100,BTC,5\n",
@@ -315,6 +322,9 @@ TIMES = [
     ("date,symbol,price_usd\n25/01/2024,BTC,6\n01/26/2024,BTC,6\n", "25/01/2024 and 01/26/2024 are not in the same"),
     ("date,symbol,price_usd\n11/01/2024,BTC,6\n12/01/2024,BTC,6\n01/13/2024,BTC,6\n", "01/13/2024 and 11/01"),
     ("date,symbol,price_usd\n2024-13-41,BTC,6\n", "'date' holds no times that can be read, but '2024-13-41'"),
+    ("Date,Time,symbol,price_usd\n2024-01-01,10-30,BTC,6\n", 'stands in "Time", as in { template = "{Date} {Time}" }'),
+    ("Date,Hour,symbol,price_usd\n2024-01-01,10,BTC,6\n", 'the time of day stands in "Hour"'),
+    ("date,symbol,price_usd\n2024-01-01T10:00Z,BTC,6\n2024-01-02T10:00,BTC,7\n", "a day apart at 10:00"),
     ("# written 2024-02-01 10:00 UTC\ndate,symbol,price_usd\n2024-01-01 09:30,BTC,6\n", "nothing says whose clocks"),
     ("# times are UTC\ndate,symbol,price_usd\n2024-01-01 09:30,BTC,6\n", None),
     ("date,symbol,price_usd\n2024-01-01 00:00:00,BTC,6\n2024-01-02 00:00:00,BTC,6\n", None),

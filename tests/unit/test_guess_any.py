@@ -20,6 +20,7 @@ PIECES = st.sampled_from([
     b'"', b'""', b"?", b"\\",
     b"2024-01-01", b"03/04/2024", b"24.05.2026", b"1704067200", b"1,5", b"1.234", b"1,234.5", b"$5", b"5%", b"1e5",
     b"BTC", b"BTC/USD", b"N/A", b"-", b"# note", b"\xff", b"\x00", b"\xc3\xa9", b"\xef\xbb\xbf", b"09:30", b"sep=;\n",
+    b"1:30 PM", b"2024-01-02T10:00:00Z", b"2024-01-01 10:00", b"13/01/2024 10:00 +0100", b"3. Mai 2024", b"time",
 ])  # fmt: skip
 CALM = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 
