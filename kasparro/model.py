@@ -134,8 +134,7 @@ class Page:
 
     `position` is a resume point only where the input cannot move (bytes of a file); `validators` prove later that
     the input is still the same. `last` marks the page that completes its slice. The last `unended` records are read
-    again the next time, and may be others then; `anew` are those of a file that was read before, and changed. A file
-    has `grown` whose unfinished end still stands where it stood, or that had none.
+    again the next time, and may be others then. With one `anew` begins another version of a file that was read before.
     `bytes_read` is what reading it took from a file; what came over the network is counted where it is asked for.
     A page is `unchanged`, and empty, when the upstream says that nothing changed since its validators.
     """
@@ -150,7 +149,6 @@ class Page:
     unchanged: bool = False
     unended: int = 0
     anew: bool = False
-    grown: bool = True
 
 
 @frozen(kw_only=True)

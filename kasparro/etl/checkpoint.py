@@ -4,9 +4,8 @@ For an unsorted source only the page that completes its slice moves the watermar
 the position, so that a resumed run ends with the same watermark as an undisturbed one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from kasparro.model import Checkpoint, Normalised, Page
 
@@ -17,21 +16,17 @@ def newest(items: Sequence[Normalised], known: datetime | None, *, started_at: d
     return max((moment for moment in (*moments, known) if moment and moment <= started_at), default=None)
 
 
-def reached(
-    page: Page, candidate: datetime | None, *, in_order: bool = False, kept: Mapping[str, Any] | None = None
-) -> Checkpoint | None:
+def reached(page: Page, candidate: datetime | None, *, in_order: bool = False) -> Checkpoint | None:
     """The checkpoint after a page; None where it changes nothing.
 
     `in_order`: the source's records come sorted by time, so that every page proves the watermark, not only the last.
-    What is `kept` stands in its position too.
     """
-    position = {**page.position, **(kept or {})}
     if page.last or in_order:
-        return Checkpoint(slice=page.slice, position=position, watermark=candidate, validators=page.validators)
+        return Checkpoint(slice=page.slice, position=page.position, watermark=candidate, validators=page.validators)
     if not page.position:
         return None
     waiting = {"newest": candidate.isoformat()} if candidate else {}
-    return Checkpoint(slice=page.slice, position={**position, **waiting}, validators=page.validators)
+    return Checkpoint(slice=page.slice, position={**page.position, **waiting}, validators=page.validators)
 
 
 def pending(start: Checkpoint) -> datetime | None:

@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 
 from kasparro import errors
 from kasparro.clock import Clock
-from kasparro.etl import duplicates, identify
+from kasparro.etl import identify
 from kasparro.etl.compare import Past
 from kasparro.etl.job import Job
 from kasparro.etl.refusals import Refusal
@@ -26,7 +26,6 @@ from kasparro.model import Checkpoint, Normalised, Page
 from kasparro.store import (
     batches,
     checkpoints,
-    contradictions,
     drifts,
     leases,
     listings,
@@ -53,28 +52,25 @@ _MAX_WAIT_SECONDS = 2.0
 
 @frozen(kw_only=True)
 class Batch:
-    """Records of one page, normalised, that commit together; `notes` are what was found out about the page's fields.
-
-    `start` is where reading their slice began.
-    """
+    """Records of one page, normalised, that commit together; `notes` are what was found out about the page's fields."""
 
     page: Page
     items: Sequence[Normalised]
     ends_page: bool
-    start: Checkpoint
     notes: FieldNotes | None = None
     refusal: Refusal | None = None
 
 
 def origin_of(job: Job, page: Page) -> batches.Origin:
     """Where the records of a page come from, for the tables."""
+    files = job.source.files
     return batches.Origin(
         source=job.source.name,
         slice=page.slice,
         run_id=job.run.id,
         constants=json.dumps(dict(page.constants)) if page.constants else None,
         ceiling=job.run.started_at + FUTURE_TOLERANCE,
-        of_files=job.source.files is not None,
+        file=batches.File(rejects=files.duplicates is Duplicates.REJECT, anew=page.anew) if files is not None else None,
     )
 
 
@@ -87,17 +83,7 @@ def _end(job: Job, batch: Batch) -> unended.End | None:
         run_id=job.run.id,
         ceiling=job.run.started_at + FUTURE_TOLERANCE,
         unended=batch.page.unended > 0,
-        grown=batch.page.grown,
-    )
-
-
-def _rule(job: Job, batch: Batch) -> contradictions.Rule | None:
-    files = job.source.files
-    if files is None:
-        return None
-    return contradictions.Rule(
-        reject=files.duplicates is Duplicates.REJECT,
-        since=duplicates.since(batch.page, batch.start, started_at=job.run.started_at),
+        anew=batch.page.anew,
     )
 
 
@@ -141,7 +127,7 @@ class Committer:
 
     def load(self, job: Job, batch: Batch, reached: Checkpoint | None) -> None:
         """Commit one batch: records, counters and, where reading got to a point to resume from, the checkpoint."""
-        origin, end = evolve(origin_of(job, batch.page), rule=_rule(job, batch)), _end(job, batch)
+        origin, end = origin_of(job, batch.page), _end(job, batch)
 
         def write(conn: Connection) -> Counts:
             if batch.notes is not None:

@@ -5,6 +5,7 @@ tenure.py. This file owns the order of the stages and what a run's end is called
 """
 
 import logging
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from attrs import evolve, frozen
 
 from kasparro import errors, log
 from kasparro.clock import Clock
-from kasparro.etl import ahead, ask, checkpoint, compare, duplicates, endings, fetch, normalise, refusals, tenure
+from kasparro.etl import ahead, ask, checkpoint, compare, endings, fetch, normalise, refusals, tenure
 from kasparro.etl.commit import Batch, Committer
 from kasparro.etl.faults import Faults, NoFaults
 from kasparro.etl.job import Job, Progress
@@ -216,8 +217,7 @@ class Pipeline:
                 self._refuse(job, batch, batch.refusal)
                 continue
             newest = checkpoint.newest(batch.items, newest, started_at=job.run.started_at)
-            kept = duplicates.kept(batch.page, start, started_at=job.run.started_at)
-            reached = checkpoint.reached(batch.page, newest, in_order=in_order, kept=kept) if batch.ends_page else None
+            reached = checkpoint.reached(batch.page, newest, in_order=in_order) if batch.ends_page else None
             self._judge(job, batch)
             if batch.items or batch.notes or (reached is not None and not checkpoint.same_place(reached, start)):
                 self.committer.load(job, batch, reached)
@@ -248,9 +248,12 @@ class Pipeline:
         )
 
     def _prepare(self, job: Job, reader: Reader, watch: compare.Watch, start: Checkpoint) -> Iterator[Batch]:
-        """Read, compare, normalise, batch by batch. A page without records is one empty batch: it may end its slice."""
+        """Read, compare, normalise, batch by batch. A page without records is one empty batch: it may end its slice.
+
+        A page of a file is one batch: what is committed of a file is what its checkpoint proves the next time.
+        """
         pages = reader.read(start.slice, start)
-        size = self._settings.batch_records
+        size = self._settings.batch_records if job.source.files is None else sys.maxsize
         while True:
             with job.stage("read"):
                 page = next(pages, None)
@@ -271,6 +274,6 @@ class Pipeline:
                 ends_page = begin + size >= len(records)
                 some = compare.share(notes, begins_page=begin == 0, ends_page=ends_page)
                 refusal = watch.refusal
-                yield Batch(page=page, items=items, ends_page=ends_page, start=start, notes=some, refusal=refusal)
+                yield Batch(page=page, items=items, ends_page=ends_page, notes=some, refusal=refusal)
             if watch.refusal is not None:
                 return

@@ -4,7 +4,7 @@ Replaying is idempotent: which record a quote belongs to follows from the raw re
 replay that was killed is simply started again. Nothing is missing meanwhile: new quotes come before stale ones go.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from attrs import evolve
 
@@ -14,7 +14,8 @@ from kasparro.etl.job import Job
 from kasparro.etl.readers import json_text
 from kasparro.etl.source import Source
 from kasparro.model import BACKFILL_PREFIX, REPLAY, Normalised, Page
-from kasparro.store import batches, replays
+from kasparro.store import ambiguous, batches, contradictions, replays
+from kasparro.store.batches import Origin
 from kasparro.store.db import Connection, Database
 from kasparro.store.replays import Kept, Owned, Wanted
 from kasparro.tallies import Counts
@@ -34,6 +35,8 @@ class Replay:
 
     def work(self, job: Job) -> None:
         """Normalise the wanted records again; of a whole source, take away what no longer follows from them."""
+        if job.source.files is not None and self._wanted.code in (None, contradictions.CODE):
+            self._look_again(job)
         self._reload(job)
         if self._wanted.rejected:
             with self._database.connection() as conn:
@@ -45,23 +48,39 @@ class Replay:
             self._remove_empty_listings(job)
         self._committer.match(job)
 
+    def _look_again(self, job: Job) -> None:
+        """Which of the rows that contradicted each other still do, wherever their records stand."""
+        wanted = Wanted(source=job.source.name, rejected=True, code=contradictions.CODE)
+        self._each(job, wanted, batches.look_again)
+
+        def remember(conn: Connection) -> Counts:
+            ambiguous.remember(conn, source=job.source.name)
+            return Counts()
+
+        self._committer.commit(job, (), remember)
+        job.note_batch(REPLAY, 0)
+
     def _reload(self, job: Job) -> None:
+        self._each(job, self._wanted, batches.reload)
+
+    def _each(self, job: Job, wanted: Wanted, load: Callable[[Connection, Origin], Counts]) -> None:
+        """Load the wanted records again, a page at a time."""
         normaliser = _Normaliser(job.source)
         origin = commit.origin_of(job, Page(slice=REPLAY, records=()))
-        for page in self._kept(job):
+        for page in self._kept(job, wanted):
             page.sort(key=lambda kept: (kept.last_seen_at, kept.content_hash))
             with job.stage("normalise"):
                 job.at("normalise", page=job.pages)
                 items = normaliser.items_of(page)
-            self._committer.commit(job, items, lambda conn: batches.reload(conn, origin))
+            self._committer.commit(job, items, lambda conn: load(conn, origin))
             job.note_batch(REPLAY, len(items))
 
-    def _kept(self, job: Job) -> Iterator[list[Kept]]:
+    def _kept(self, job: Job, wanted: Wanted) -> Iterator[list[Kept]]:
         after = replays.FIRST_HASH
 
         def read() -> list[Kept]:
             with self._database.connection() as conn:
-                return replays.list_kept(conn, self._wanted, after=after, limit=_PAGE_RECORDS)
+                return replays.list_kept(conn, wanted, after=after, limit=_PAGE_RECORDS)
 
         while True:
             job.check()
@@ -89,7 +108,7 @@ class Replay:
 
             def remove(conn: Connection, stale: Sequence[Owned] = stale) -> Counts:
                 nonlocal removed
-                removed = replays.remove_quotes(conn, stale, ceiling=ceiling)
+                removed = replays.remove_quotes(conn, stale, run_id=job.run.id, ceiling=ceiling)
                 return Counts(removed=removed)
 
             self._committer.commit(job, (), remove)

@@ -10,25 +10,42 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from kasparro.model import Normalised
-from kasparro.store import contradictions, db, listings, raw, rejections, replays
+from kasparro.store import (
+    also_said,
+    ambiguous,
+    contradictions,
+    db,
+    file_versions,
+    listings,
+    quote_writes,
+    raw,
+    rejections,
+    replays,
+    settled,
+)
+from kasparro.store.also_said import Teller
 from kasparro.store.db import Connection
 from kasparro.tallies import Counts
 
 
 @frozen(kw_only=True)
-class Origin:
-    """Where a batch comes from. Beyond `ceiling` an observation is future-dated; `constants` is JSON text or None.
+class File:
+    """What a batch is to its file: if it `rejects`, its rows contradict each other; if `anew`, it begins a version."""
 
-    Quotes `of_files` remember theirs. With a `rule` the rows are all of one file, which may contradict itself.
-    """
+    rejects: bool
+    anew: bool
+
+
+@frozen(kw_only=True)
+class Origin:
+    """Where a batch comes from. Beyond `ceiling` an observation is future-dated; `constants` is JSON text or None."""
 
     source: str
     slice: str
     run_id: int
     constants: str | None
     ceiling: datetime
-    of_files: bool = False
-    rule: contradictions.Rule | None = None
+    file: File | None = None
 
 
 def stage(conn: Connection, items: Sequence[Normalised], *, midway: Callable[[], object]) -> None:
@@ -85,34 +102,44 @@ def load(conn: Connection, origin: Origin, *, around_raw: Callable[[str], object
 
     `around_raw` is called with "before" and "after" the raw records are kept.
     """
+    teller = _teller(conn, origin)
     listings.insert_staged(conn, source=origin.source)
-    _settle(conn, origin, file=origin.slice)
+    settled.create(conn, origin.source, settled.LOADED, version=teller.version if teller is not None else None)
     removed = 0
-    if origin.rule is not None:
-        removed = contradictions.reject_staged(
-            conn, origin.rule, source=origin.source, slice_name=origin.slice, run_id=origin.run_id,
-            ceiling=origin.ceiling,
-        )  # fmt: skip
+    concerned = teller is not None and also_said.is_concerned(conn, teller)
+    if teller is not None and concerned:
+        removed = contradictions.reject_staged(conn, teller, run_id=origin.run_id, ceiling=origin.ceiling)
     listings.rename_settled(conn, source=origin.source, ceiling=origin.ceiling)
     around_raw("before")
     raw_inserted = raw.insert_staged(
         conn, source=origin.source, slice_name=origin.slice, run_id=origin.run_id, constants=origin.constants
     )
     around_raw("after")
-    _write_quotes(conn, origin)
-    _move_latest(conn, origin)
+    if teller is not None and concerned:
+        also_said.keep_overtaken(conn, teller)
+    quote_writes.write_settled(conn, run_id=origin.run_id)
+    if teller is not None and concerned:
+        also_said.note_settled(conn, teller)
+    quote_writes.move_latest(conn, ceiling=origin.ceiling)
     rejections.upsert_staged(conn, source=origin.source, run_id=origin.run_id)
     return evolve(_count(conn, origin, raw_inserted), removed=removed)
 
 
 def load_rejected(conn: Connection, origin: Origin) -> Counts:
     """Keep a staged batch that is nothing but rejected records, without counting them: their batch is not loaded."""
-    _settle(conn, origin)
+    settled.create(conn, origin.source, settled.LOADED)
     raw_inserted = raw.insert_staged(
         conn, source=origin.source, slice_name=origin.slice, run_id=origin.run_id, constants=origin.constants
     )
     rejections.upsert_staged(conn, source=origin.source, run_id=origin.run_id)
     return Counts(raw_inserted=raw_inserted)
+
+
+def look_again(conn: Connection, origin: Origin) -> Counts:
+    """See in a staged batch of contradicted records, which are kept already, what they are for today."""
+    listings.insert_staged(conn, source=origin.source)
+    ambiguous.look_again(conn, source=origin.source)
+    return Counts()
 
 
 def reload(conn: Connection, origin: Origin) -> Counts:
@@ -122,13 +149,25 @@ def reload(conn: Connection, origin: Origin) -> Counts:
     record counts as a duplicate.
     """
     listings.insert_staged(conn, source=origin.source)
-    _settle(conn, origin)
+    if origin.file is not None:
+        also_said.renew_staged(conn, source=origin.source)
+        ambiguous.mark_staged(conn, source=origin.source, run_id=origin.run_id)
+    settled.create(conn, origin.source, settled.REPLAYED if origin.file is None else settled.REPLAYED_FILES)
     replays.yield_to_later(conn, source=origin.source)
     listings.rename_settled(conn, source=origin.source, ceiling=origin.ceiling)
-    _write_quotes(conn, origin)
-    _move_latest(conn, origin)
+    quote_writes.write_settled(conn, run_id=origin.run_id)
+    if origin.file is not None:
+        ambiguous.resolve_staged(conn, source=origin.source)
+    quote_writes.move_latest(conn, ceiling=origin.ceiling)
     rejections.upsert_staged(conn, source=origin.source, run_id=origin.run_id)
     return _count(conn, origin, 0)
+
+
+def _teller(conn: Connection, origin: Origin) -> Teller | None:
+    if origin.file is None:
+        return None
+    version = file_versions.at_hand(conn, origin.source, origin.slice, anew=origin.file.anew)
+    return Teller(source=origin.source, slice=origin.slice, version=version, rejects=origin.file.rejects)
 
 
 def _row(seq: int, item: Normalised) -> tuple[object, ...]:
@@ -154,108 +193,6 @@ def _row(seq: int, item: Normalised) -> tuple[object, ...]:
         None,
         None,
         None,
-    )
-
-
-def _settle(conn: Connection, origin: Origin, *, file: str | None = None) -> None:
-    """Find each record's listing, whether a later record of the batch has its key, and what it will do to quotes.
-
-    Without a `file` each is of the one that its raw record was first seen in.
-    """
-    conn.execute(
-        """
-        create temporary table settled on commit drop as
-        select
-            b.seq, b.content_hash, b.symbol, b.name, b.symbol_key, b.observed_at, b.price_usd, b.market_cap_usd,
-            b.volume_24h_usd, b.change_24h_pct, b.rank, b.circulating_supply,
-            l.id as listing_id,
-            row_number() over (partition by l.id, b.observed_at order by b.seq desc) = 1 as wins,
-            case
-                when q.listing_id is null then 'inserted'
-                when (
-                    q.price_usd, q.market_cap_usd, q.volume_24h_usd, q.change_24h_pct, q.rank, q.circulating_supply
-                ) is distinct from (
-                    b.price_usd, b.market_cap_usd, b.volume_24h_usd, b.change_24h_pct, b.rank, b.circulating_supply
-                ) then 'updated'
-                else 'unchanged'
-            end as outcome,
-            case
-                when %(of_files)s then coalesce(%(file)s::text, (
-                    select r.slice from raw_records r where r.source = %(source)s and r.content_hash = b.content_hash
-                ))
-            end as file
-        from batch b
-        join listings l on l.source = %(source)s and l.external_id = b.external_id
-        left join quotes q on q.listing_id = l.id and q.observed_at = b.observed_at
-        where b.code is null
-        """,
-        {"source": origin.source, "of_files": origin.of_files, "file": file},
-    )
-
-
-def _write_quotes(conn: Connection, origin: Origin) -> None:
-    conn.execute(
-        """
-        insert into quotes (
-            listing_id, observed_at, price_usd, market_cap_usd, volume_24h_usd, change_24h_pct, rank,
-            circulating_supply, content_hash, run_id, ingested_at, file
-        )
-        select
-            s.listing_id, s.observed_at, s.price_usd, s.market_cap_usd, s.volume_24h_usd, s.change_24h_pct, s.rank,
-            s.circulating_supply, s.content_hash, %(run_id)s, now(), s.file
-        from settled s
-        where s.wins
-        and s.outcome = 'inserted'
-        order by s.listing_id, s.observed_at
-        """,
-        {"run_id": origin.run_id},
-    )
-    conn.execute(
-        """
-        update quotes q
-        set
-            price_usd = s.price_usd,
-            market_cap_usd = s.market_cap_usd,
-            volume_24h_usd = s.volume_24h_usd,
-            change_24h_pct = s.change_24h_pct,
-            rank = s.rank,
-            circulating_supply = s.circulating_supply,
-            content_hash = s.content_hash,
-            run_id = %(run_id)s,
-            ingested_at = now(),
-            file = s.file
-        from settled s
-        where s.wins
-        and s.outcome = 'updated'
-        and q.listing_id = s.listing_id
-        and q.observed_at = s.observed_at
-        """,
-        {"run_id": origin.run_id},
-    )
-
-
-def _move_latest(conn: Connection, origin: Origin) -> None:
-    """An older observation never replaces a newer one, and a future-dated one is never the latest."""
-    conn.execute(
-        """
-        insert into latest_quotes (listing_id, observed_at)
-        select n.listing_id, n.observed_at
-        from (
-            select s.listing_id, max(s.observed_at) as observed_at
-            from settled s
-            where s.wins
-            and s.observed_at <= %(ceiling)s
-            group by s.listing_id
-        ) n
-        left join latest_quotes t on t.listing_id = n.listing_id
-        where t.listing_id is null
-        or t.observed_at < n.observed_at
-        order by n.listing_id
-        on conflict (listing_id) do update
-        set observed_at = excluded.observed_at
-        where latest_quotes.observed_at < excluded.observed_at
-        """,
-        {"ceiling": origin.ceiling},
     )
 
 

@@ -1,189 +1,187 @@
 """Which rows of one file contradict each other? Rows of one listing and time that differ: none of them gives a quote.
 
-It does not matter how they come: in one batch, in several, or by growth. The quote that an earlier row gave is taken
-away again and its record rejected like the others; open rejections remember the key for rows that are still to come.
+Only one version of one file contradicts itself, and it does so in whatever batches, and by whatever growth, its rows
+come: the quote that an earlier row gave is taken away again and its record rejected like the others. also_said
+remembers such a key for rows that are still to come. What another file says of it stays.
 """
 
 from datetime import datetime
 
-from attrs import frozen
+from psycopg import sql
 
-from kasparro.store import db, replays
+from kasparro.store import quote_writes
+from kasparro.store.also_said import Teller, values
 from kasparro.store.db import Connection
+from kasparro.store.quote_writes import Gone
 
 CODE = "ambiguous_key"
 
 
-@frozen(kw_only=True)
-class Rule:
-    """What counts as a contradiction. Without `reject` nothing does: the last row counts.
-
-    What an older version of the file said, before `since`, contradicts nothing.
-    """
-
-    reject: bool
-    since: datetime | None = None
-
-
-def reject_staged(conn: Connection, rule: Rule, *, source: str, slice_name: str, run_id: int, ceiling: datetime) -> int:
-    """Reject what the settled batch and its file contradict themselves in; how many quotes that took away."""
-    params = {
-        "source": source,
-        "slice": slice_name,
-        "run_id": run_id,
-        "code": CODE,
-        "since": rule.since,
-    }
-    differs, remembered = _look(conn, params)
-    removed = 0
-    if rule.reject and (differs or remembered) and _contest(conn, params):
-        _reject(conn, params)
-        removed = _overrule(conn, params, ceiling)
-    if remembered:
-        _resolve(conn, params)
-    return removed
-
-
-def _look(conn: Connection, params: dict[str, object]) -> tuple[bool, bool]:
-    """Whether any row of the batch could contradict another one, and whether keys are known to be ambiguous."""
-    differs, remembered = db.one(
-        conn.execute(
-            """
-            select
-                exists (select from settled where not wins or outcome = 'updated'),
-                exists (
-                    select from rejections where source = %(source)s and code = %(code)s and resolved_at is null
-                )
-            """,
-            params,
-        )
-    )
-    return bool(differs), bool(remembered)
-
-
-def _contest(conn: Connection, params: dict[str, object]) -> int:
-    """Create the temporary table `contested` of the keys that are contradicted; how many they are."""
-    conn.execute(
+def reject_staged(conn: Connection, teller: Teller, *, run_id: int, ceiling: datetime) -> int:
+    """Reject what the settled batch and its version contradict themselves in; how many quotes that took away."""
+    params = {**teller.params, "run_id": run_id, "code": CODE}
+    _resolve_older(conn, params)
+    if not teller.rejects or not _find(conn, params):
+        return 0
+    _reject(conn, params)
+    gone = conn.execute(
         """
-        create temporary table known on commit drop as
-        select
-            s.seq, s.listing_id, s.observed_at, s.outcome, b.external_id,
-            'several rows of the file differ for ' ||
-                to_char(s.observed_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as message
-        from settled s
-        join batch b on b.seq = s.seq
-        """
-    )
-    return conn.execute(
-        """
-        create temporary table contested on commit drop as
-        select s.listing_id, s.observed_at
-        from settled s
-        group by s.listing_id, s.observed_at
-        having count(distinct (
-            s.price_usd, s.market_cap_usd, s.volume_24h_usd, s.change_24h_pct, s.rank, s.circulating_supply
-        )) > 1
-        union
-        select k.listing_id, k.observed_at
-        from known k
-        join quotes q on q.listing_id = k.listing_id and q.observed_at = k.observed_at
-        left join raw_records r on r.source = %(source)s and r.content_hash = q.content_hash
-        where k.outcome = 'updated'
-        and coalesce(q.file, r.slice) = %(slice)s
-        and q.ingested_at >= coalesce(%(since)s::timestamptz, '-infinity')
-        union
-        select k.listing_id, k.observed_at
-        from known k
-        join rejections j on j.external_id = k.external_id and j.message = k.message
-        where j.source = %(source)s
-        and j.code = %(code)s
-        and j.resolved_at is null
-        and j.slice = %(slice)s
-        and j.last_seen_at >= coalesce(%(since)s::timestamptz, '-infinity')
-        """,
-        params,
-    ).rowcount
-
-
-def _reject(conn: Connection, params: dict[str, object]) -> None:
-    conn.execute(
-        """
-        update batch b
-        set stage = 'read', code = %(code)s, field = 'observed_at', message = k.message, expected = false
-        from known k
-        join contested c on c.listing_id = k.listing_id and c.observed_at = k.observed_at
-        where b.seq = k.seq
-        """,
-        params,
-    )
-    conn.execute(
-        """
-        delete from settled s
-        using contested c
-        where s.listing_id = c.listing_id
-        and s.observed_at = c.observed_at
-        """
-    )
-
-
-def _overrule(conn: Connection, params: dict[str, object], ceiling: datetime) -> int:
-    """Reject the records that this file's quotes of contested keys came from, and take these quotes away."""
-    rows = conn.execute(
-        """
-        with overruled as (
-            select q.listing_id, q.observed_at, q.content_hash, k.external_id, k.message
-            from contested c
-            join (select distinct listing_id, observed_at, external_id, message from known) k
-                on k.listing_id = c.listing_id and k.observed_at = c.observed_at
-            join quotes q on q.listing_id = c.listing_id and q.observed_at = c.observed_at
-            left join raw_records r on r.source = %(source)s and r.content_hash = q.content_hash
-            where coalesce(q.file, r.slice) = %(slice)s
-        ),
-        kept as (
-            insert into rejections (
-                source, slice, code, dedup_key, stage, field, message, external_id, content_hash, expected, run_id,
-                first_seen_at, last_seen_at
-            )
-            select
-                %(source)s, %(slice)s, %(code)s, o.content_hash::text, 'read', 'observed_at', o.message, o.external_id,
-                o.content_hash, false, %(run_id)s, now(), now()
-            from overruled o
-            order by o.content_hash
-            on conflict (source, code, dedup_key) do update
-            set
-                attempts = rejections.attempts + 1,
-                message = excluded.message,
-                run_id = excluded.run_id,
-                last_seen_at = excluded.last_seen_at,
-                resolved_at = null
-        )
-        select o.listing_id, o.observed_at, o.content_hash
-        from overruled o
-        order by o.listing_id, o.observed_at
+        select q.listing_id, q.observed_at, q.content_hash, q.file_version
+        from contested c
+        join quotes q on q.listing_id = c.listing_id and q.observed_at = c.observed_at
+        join file_versions v on v.id = q.file_version
+        where v.slice = %(slice)s
+        order by q.listing_id, q.observed_at
         """,
         params,
     ).fetchall()
-    if not rows:
-        return 0
-    listing_ids, times, hashes = (list(column) for column in zip(*rows, strict=True))
-    return replays.remove_keys(conn, listing_ids=listing_ids, times=times, hashes=hashes, ceiling=ceiling)
+    return quote_writes.withdraw(
+        conn,
+        [Gone(listing_id=id_, observed_at=at, content_hash=hash_, file_version=of) for id_, at, hash_, of in gone],
+        run_id=run_id,
+        ceiling=ceiling,
+    )
 
 
-def _resolve(conn: Connection, params: dict[str, object]) -> None:
-    """A key that a row gives a quote of is no longer ambiguous: the file was mended, or the last row counts now."""
+def _resolve_older(conn: Connection, params: dict[str, object]) -> None:
+    """What an older version contradicted itself in is settled once this one says anything of the key."""
     conn.execute(
         """
         update rejections j
         set resolved_at = now()
         from settled s
         join batch b on b.seq = s.seq
-        where j.source = %(source)s
-        and j.code = %(code)s
-        and j.resolved_at is null
+        join also_said x on x.listing_id = s.listing_id and x.observed_at = s.observed_at
+        where s.wins
+        and x.source = %(source)s
+        and x.slice = %(slice)s
+        and x.contradicted
+        and x.file_version <> %(version)s
+        and j.source = %(source)s
         and j.slice = %(slice)s
+        and j.code = 'ambiguous_key'
+        and j.resolved_at is null
         and j.external_id = b.external_id
-        and j.message = 'several rows of the file differ for ' ||
-            to_char(s.observed_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+        and j.observed_at = s.observed_at
+        """,
+        params,
+    )
+
+
+def _find(conn: Connection, params: dict[str, object]) -> int:
+    """Create the temporary table `contested` of the keys that are contradicted; how many they are."""
+    query = sql.SQL(
+        """
+        create temporary table contested on commit drop as
+        select s.listing_id, s.observed_at
+        from settled s
+        join settled w on w.listing_id = s.listing_id and w.observed_at = s.observed_at
+        where w.wins
+        and not s.wins
+        and {s} is distinct from {w}
+        union
+        select s.listing_id, s.observed_at
+        from settled s
+        where s.outcome = 'updated'
+        and s.shown = %(version)s
+        union
+        select s.listing_id, s.observed_at
+        from settled s
+        join also_said x on x.listing_id = s.listing_id and x.observed_at = s.observed_at
+        where x.source = %(source)s
+        and x.slice = %(slice)s
+        and x.file_version = %(version)s
+        and {s} is distinct from {x}
+        """
+    ).format(s=values("s"), w=values("w"), x=values("x"))
+    return conn.execute(query, params).rowcount
+
+
+def _reject(conn: Connection, params: dict[str, object]) -> None:
+    """Reject the rows of contested keys and what this version said of them before; remember the keys."""
+    conn.execute(
+        """
+        update batch b
+        set
+            stage = 'read', code = %(code)s, field = 'observed_at', expected = false,
+            message = 'several rows of the file differ for ' ||
+                to_char(s.observed_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+        from settled s
+        join contested c on c.listing_id = s.listing_id and c.observed_at = s.observed_at
+        where b.seq = s.seq
+        """,
+        params,
+    )
+    conn.execute(
+        """
+        with contradicting as (
+            select s.listing_id, s.observed_at, s.content_hash
+            from contested c
+            join settled s on s.listing_id = c.listing_id and s.observed_at = c.observed_at
+            union all
+            select q.listing_id, q.observed_at, q.content_hash
+            from contested c
+            join quotes q on q.listing_id = c.listing_id and q.observed_at = c.observed_at
+            where q.file_version = %(version)s
+            union all
+            select x.listing_id, x.observed_at, x.content_hash
+            from contested c
+            join also_said x on x.listing_id = c.listing_id and x.observed_at = c.observed_at
+            where x.source = %(source)s
+            and x.slice = %(slice)s
+            and x.file_version = %(version)s
+            and not x.contradicted
+        )
+        insert into rejections (
+            source, slice, code, dedup_key, stage, field, message, external_id, observed_at, content_hash,
+            file_version, expected, run_id, first_seen_at, last_seen_at
+        )
+        select distinct on (r.content_hash)
+            %(source)s, %(slice)s, %(code)s, r.content_hash || ' ' || %(slice)s, 'read', 'observed_at',
+            'several rows of the file differ for ' ||
+                to_char(r.observed_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            l.external_id, r.observed_at, r.content_hash, %(version)s, false, %(run_id)s, now(), now()
+        from contradicting r
+        join listings l on l.id = r.listing_id
+        order by r.content_hash, r.observed_at
+        on conflict (source, code, dedup_key) do update
+        set
+            attempts = rejections.attempts + 1,
+            message = excluded.message,
+            external_id = excluded.external_id,
+            observed_at = excluded.observed_at,
+            file_version = excluded.file_version,
+            run_id = excluded.run_id,
+            last_seen_at = excluded.last_seen_at,
+            resolved_at = null
+        """,
+        params,
+    )
+    conn.execute(
+        """
+        delete from also_said x
+        using contested c
+        where x.source = %(source)s
+        and x.slice = %(slice)s
+        and x.listing_id = c.listing_id
+        and x.observed_at = c.observed_at
+        """,
+        params,
+    )
+    conn.execute(
+        """
+        with taken as (
+            delete from settled s
+            using contested c
+            where s.listing_id = c.listing_id
+            and s.observed_at = c.observed_at
+            returning s.listing_id, s.observed_at, s.content_hash, s.wins
+        )
+        insert into also_said (source, slice, listing_id, observed_at, content_hash, file_version, contradicted)
+        select %(source)s, %(slice)s, t.listing_id, t.observed_at, t.content_hash, %(version)s, true
+        from taken t
+        where t.wins
+        order by t.listing_id, t.observed_at
         """,
         params,
     )

@@ -8,7 +8,8 @@ def insert_staged(conn: Connection, *, source: str, slice_name: str, run_id: int
     """Keep the batch's raw records that are not kept yet; how many that were.
 
     last_seen_at follows the order of the batch to the microsecond. Besides a record that changes a quote, it moves
-    for one that wins over a record which is kept only now: replayed in its order, the winner must come later.
+    for one that wins over a record which is kept only now: replayed in its order, the winner must come later. And for
+    one that contradicts others of its file: if it gives a quote after all, then as of now.
     """
     row = db.one(
         conn.execute(
@@ -46,6 +47,11 @@ def insert_staged(conn: Connection, *, source: str, slice_name: str, run_id: int
                 where s.wins
                 and (s.outcome <> 'unchanged' or (s.listing_id, s.observed_at) in (select * from overtaken))
                 group by s.content_hash
+                union all
+                select b.content_hash, now() + max(b.seq) * interval '1 microsecond'
+                from batch b
+                where b.code = 'ambiguous_key'
+                group by b.content_hash
             ) w
             where r.source = %(source)s
             and r.content_hash = w.content_hash

@@ -7,7 +7,8 @@ from kasparro.store.db import Connection
 def upsert_staged(conn: Connection, *, source: str, run_id: int) -> None:
     """Write the batch's rejections, once its raw records are kept, and resolve those that no longer hold.
 
-    What the source expects has one row per listing and code, the rest one per raw record and code.
+    What the source expects has one row per listing and code, the rest one per raw record and code. Rows that contradict
+    each other are the business of contradictions.
     """
     _resolve_staged(conn, source=source)
     conn.execute(
@@ -28,6 +29,7 @@ def upsert_staged(conn: Connection, *, source: str, run_id: int) -> None:
                 end as dedup_key
             from batch b
             where b.code is not null
+            and b.code <> 'ambiguous_key'
         ) k
         join raw_records r on r.source = %(source)s and r.content_hash = k.content_hash
         order by k.code, k.dedup_key, k.seq desc
@@ -67,6 +69,7 @@ def _resolve_staged(conn: Connection, *, source: str) -> None:
         and j.resolved_at is null
         and j.content_hash = b.content_hash
         and j.code is distinct from b.code
+        and j.code <> 'ambiguous_key'
         """,
         {"source": source},
     )

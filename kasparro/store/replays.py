@@ -11,7 +11,9 @@ from uuid import UUID
 from attrs import field, frozen
 from psycopg import sql
 
+from kasparro.store import quote_writes
 from kasparro.store.db import Connection
+from kasparro.store.quote_writes import Gone
 
 # Keys of hashes sort before all of these.
 FIRST_HASH = UUID(int=0)
@@ -30,11 +32,12 @@ class Kept:
 
 @frozen(kw_only=True)
 class Owned:
-    """A quote's key and the raw record that it came from."""
+    """A quote's key, the version of the file that it is of, if it is of one, and the raw record that it came from."""
 
     listing_id: int
     external_id: str
     observed_at: datetime
+    file_version: int | None
     record: Kept
 
 
@@ -52,6 +55,7 @@ def list_kept(conn: Connection, wanted: Wanted, *, after: UUID, limit: int) -> l
     """The next raw records by content hash.
 
     Those that could not even be read (an open rejection of stage `read`) are left out: there is nothing to normalise.
+    Rows that contradict each other could.
     """
     conditions = [sql.SQL("j.source = r.source"), sql.SQL("j.content_hash = r.content_hash")]
     conditions.append(sql.SQL("j.resolved_at is null"))
@@ -73,6 +77,7 @@ def list_kept(conn: Connection, wanted: Wanted, *, after: UUID, limit: int) -> l
             and j.content_hash = r.content_hash
             and j.resolved_at is null
             and j.stage = 'read'
+            and j.code <> 'ambiguous_key'
         )
         {chosen}
         order by r.content_hash
@@ -105,7 +110,7 @@ def count_not_replayable(conn: Connection, wanted: Wanted) -> int:
         from rejections j
         where {where}
         and (
-            j.stage = 'read'
+            (j.stage = 'read' and j.code <> 'ambiguous_key')
             or not exists (
                 select from raw_records r where r.source = j.source and r.content_hash = j.content_hash
             )
@@ -122,8 +127,8 @@ def list_owned(conn: Connection, source: str, *, after: tuple[int, datetime] | N
     query = sql.SQL(
         """
         select
-            q.listing_id, l.external_id, q.observed_at, r.content_hash, r.slice, r.payload::text, r.constants,
-            r.last_seen_at
+            q.listing_id, l.external_id, q.observed_at, q.file_version, r.content_hash, r.slice, r.payload::text,
+            r.constants, r.last_seen_at
         from quotes q
         join listings l on l.id = q.listing_id and l.source = %(source)s
         join raw_records r on r.source = %(source)s and r.content_hash = q.content_hash
@@ -143,11 +148,12 @@ def list_owned(conn: Connection, source: str, *, after: tuple[int, datetime] | N
             listing_id=listing_id,
             external_id=external_id,
             observed_at=observed_at,
+            file_version=version,
             record=Kept(
                 content_hash=hash_, slice=slice_, payload=payload, constants=constants or {}, last_seen_at=seen_at
             ),
         )
-        for listing_id, external_id, observed_at, hash_, slice_, payload, constants, seen_at in conn.execute(
+        for listing_id, external_id, observed_at, version, hash_, slice_, payload, constants, seen_at in conn.execute(
             query, params
         ).fetchall()
     ]
@@ -179,86 +185,22 @@ def yield_to_later(conn: Connection, *, source: str) -> None:
     )
 
 
-def remove_quotes(conn: Connection, stale: Sequence[Owned], *, ceiling: datetime) -> int:
-    """Delete quotes that their raw records no longer yield; see remove_keys."""
-    return remove_keys(
-        conn,
-        listing_ids=[each.listing_id for each in stale],
-        times=[each.observed_at for each in stale],
-        hashes=[each.record.content_hash for each in stale],
-        ceiling=ceiling,
-    )
-
-
-def remove_keys(
-    conn: Connection,
-    *,
-    listing_ids: Sequence[int],
-    times: Sequence[datetime],
-    hashes: Sequence[UUID],
-    ceiling: datetime,
-) -> int:
-    """Delete the quotes of these keys, and find the latest of their listings anew; how many.
-
-    One that another record than that of its hash has taken over meanwhile stays.
-    """
-    keys = {"listing_ids": listing_ids, "times": times, "hashes": hashes, "ceiling": ceiling}
-    conn.execute(
-        """
-        select listing_id
-        from latest_quotes
-        where listing_id = any(%(listing_ids)s)
-        order by listing_id
-        for update
-        """,
-        keys,
-    )
-    removed = conn.execute(
-        """
-        delete from quotes q
-        using unnest(%(listing_ids)s::bigint[], %(times)s::timestamptz[], %(hashes)s::uuid[])
-            as s (listing_id, observed_at, content_hash)
-        where q.listing_id = s.listing_id
-        and q.observed_at = s.observed_at
-        and q.content_hash = s.content_hash
-        """,
-        keys,
-    ).rowcount
-    conn.execute(
-        """
-        with touched as (
-            select t.listing_id, n.observed_at
-            from latest_quotes t
-            left join lateral (
-                select q.observed_at
-                from quotes q
-                where q.listing_id = t.listing_id
-                and q.observed_at <= %(ceiling)s
-                order by q.observed_at desc
-                limit 1
-            ) n on true
-            where t.listing_id = any(%(listing_ids)s)
-            and n.observed_at is distinct from t.observed_at
-        ),
-        emptied as (
-            delete from latest_quotes t
-            using touched
-            where t.listing_id = touched.listing_id
-            and touched.observed_at is null
+def remove_quotes(conn: Connection, stale: Sequence[Owned], *, run_id: int, ceiling: datetime) -> int:
+    """Delete quotes that their raw records no longer yield; see quote_writes.withdraw."""
+    gone = [
+        Gone(
+            listing_id=each.listing_id,
+            observed_at=each.observed_at,
+            content_hash=each.record.content_hash,
+            file_version=each.file_version,
         )
-        update latest_quotes t
-        set observed_at = touched.observed_at
-        from touched
-        where t.listing_id = touched.listing_id
-        and touched.observed_at is not null
-        """,
-        keys,
-    )
-    return removed
+        for each in stale
+    ]
+    return quote_writes.withdraw(conn, gone, run_id=run_id, ceiling=ceiling)
 
 
 def remove_empty_listings(conn: Connection, source: str, *, among: Sequence[int] | None = None) -> None:
-    """Delete the listings of a source, or those `among` them, that no quote is left of, and assets without listings.
+    """Delete the listings of a source, or those `among` them, that nothing is said of, and assets without listings.
 
     A batch that is about to write a quote of one waits for its row, finds it gone, and starts again.
     """
@@ -270,6 +212,7 @@ def remove_empty_listings(conn: Connection, source: str, *, among: Sequence[int]
         where l.source = %(source)s
         and l.id = any(coalesce(%(among)s::bigint[], array[l.id]))
         and not exists (select from quotes q where q.listing_id = l.id)
+        and not exists (select from also_said x where x.listing_id = l.id)
         order by l.id
         for update
         """,
@@ -282,6 +225,7 @@ def remove_empty_listings(conn: Connection, source: str, *, among: Sequence[int]
             using empty e
             where l.id = e.id
             and not exists (select from quotes q where q.listing_id = l.id)
+            and not exists (select from also_said x where x.listing_id = l.id)
             returning l.id, l.source, l.symbol_key, l.asset_id
         ),
         noted as (

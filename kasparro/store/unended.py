@@ -12,8 +12,9 @@ from datetime import datetime
 from attrs import frozen
 from psycopg import sql
 
-from kasparro.store import db, replays
+from kasparro.store import db, quote_writes, replays
 from kasparro.store.db import Connection
+from kasparro.store.quote_writes import Gone
 
 # The rows that the staged batch can change, one query for before and after.
 _IMAGES = sql.SQL(
@@ -23,10 +24,29 @@ _IMAGES = sql.SQL(
     where l.source = %(source)s
     and l.external_id in (select external_id from batch)
     union all
-    select 'quote', q.listing_id || ' ' || extract(epoch from q.observed_at), to_jsonb(q)
+    select 'said', concat_ws(' ', s.listing_id, extract(epoch from s.observed_at), s.content_hash), to_jsonb(s)
     from (select distinct external_id, observed_at from batch) b
     join listings l on l.source = %(source)s and l.external_id = b.external_id
-    join quotes q on q.listing_id = l.id and q.observed_at = b.observed_at
+    cross join lateral (
+        select
+            x.source, x.slice, x.listing_id, x.observed_at, x.content_hash, x.file_version, x.contradicted, x.price_usd,
+            x.market_cap_usd, x.volume_24h_usd, x.change_24h_pct, x.rank, x.circulating_supply, x.said_at
+        from also_said x
+        where x.source = %(source)s
+        and x.slice = %(slice)s
+        and x.listing_id = l.id
+        and x.observed_at = b.observed_at
+        union all
+        select
+            v.source, v.slice, q.listing_id, q.observed_at, q.content_hash, q.file_version, false, q.price_usd,
+            q.market_cap_usd, q.volume_24h_usd, q.change_24h_pct, q.rank, q.circulating_supply, q.ingested_at
+        from quotes q
+        join file_versions v on v.id = q.file_version
+        where v.source = %(source)s
+        and v.slice = %(slice)s
+        and q.listing_id = l.id
+        and q.observed_at = b.observed_at
+    ) s
     union all
     select 'rejection', j.id::text, to_jsonb(j)
     from rejections j
@@ -42,14 +62,14 @@ _IMAGES = sql.SQL(
 
 @frozen(kw_only=True)
 class End:
-    """What a batch of a file is to its end: rows `unended` are read again; or the file has only `grown`."""
+    """What a batch of a file is to its end: rows `unended` are read again; with one `anew` another version begins."""
 
     source: str
     slice: str
     run_id: int
     ceiling: datetime
     unended: bool
-    grown: bool
+    anew: bool
 
 
 @contextmanager
@@ -79,7 +99,7 @@ def noted(conn: Connection, end: End | None) -> Iterator[None]:
 def settle(conn: Connection, end: End) -> int:
     """Put back what the file's end wrote in an earlier run, unless the staged batch says the same; how many quotes go.
 
-    Of a file that was edited, not grown, an older version said it: quotes that its new end does not speak of stay.
+    Of a file that was edited, not grown, an older version said it, and that stands.
     """
     params = {"source": end.source, "slice": end.slice, "run_id": end.run_id, "ceiling": end.ceiling}
     same, found = db.one(
@@ -114,11 +134,9 @@ def settle(conn: Connection, end: End) -> int:
         """,
         params,
     )
-    if same:
+    if same or end.anew:
         return 0
-    if not end.grown:
-        _keep_said(conn, params)
-    removed = _undo_quotes(conn, params)
+    removed = _undo_said(conn, end)
     _undo_rejections(conn)
     _undo_names(conn, params)
     _undo_records(conn, params)
@@ -126,90 +144,48 @@ def settle(conn: Connection, end: End) -> int:
     return removed
 
 
-def _keep_said(conn: Connection, params: dict[str, object]) -> None:
+def _undo_said(conn: Connection, end: End) -> int:
+    """Let the file say of each key what it said before; how many quotes go."""
     conn.execute(
         """
-        delete from undone u
-        where u.kind = 'listing'
-        or (
-            u.kind = 'quote'
-            and u.after is not null
-            and not exists (
-                select
-                from batch b
-                join listings l on l.source = %(source)s and l.external_id = b.external_id
-                where l.id = (u.after->>'listing_id')::bigint
-                and b.observed_at = (u.after->>'observed_at')::timestamptz
-            )
-        )
-        """,
-        params,
-    )
-
-
-def _undo_quotes(conn: Connection, params: dict[str, object]) -> int:
-    removed = conn.execute(
-        """
-        delete from quotes q
+        delete from also_said x
         using undone u
-        where u.kind = 'quote'
-        and q.listing_id = (u.after->>'listing_id')::bigint
-        and q.observed_at = (u.after->>'observed_at')::timestamptz
-        and q.content_hash = (u.after->>'content_hash')::uuid
+        where u.kind = 'said'
+        and x.source = u.after->>'source'
+        and x.slice = u.after->>'slice'
+        and x.listing_id = (u.after->>'listing_id')::bigint
+        and x.observed_at = (u.after->>'observed_at')::timestamptz
+        and x.content_hash = (u.after->>'content_hash')::uuid
         """
-    ).rowcount
+    )
     conn.execute(
         """
-        insert into quotes
-        select (jsonb_populate_record(null::quotes, u.before)).*
+        insert into also_said
+        select (jsonb_populate_record(null::also_said, u.before)).*
         from undone u
-        where u.kind = 'quote'
+        where u.kind = 'said'
         and u.before is not null
         order by u.key
-        on conflict (listing_id, observed_at) do nothing
+        on conflict do nothing
         """
     )
-    conn.execute(
+    rows = conn.execute(
         """
-        create temporary table latest on commit drop as
-        select t.listing_id, n.observed_at
+        select (s).listing_id, (s).observed_at, (s).content_hash, (s).file_version
         from (
-            select distinct (coalesce(u.after, u.before)->>'listing_id')::bigint as listing_id
+            select jsonb_populate_record(null::also_said, coalesce(u.after, u.before)) as s
             from undone u
-            where u.kind = 'quote'
-        ) t
-        left join lateral (
-            select q.observed_at
-            from quotes q
-            where q.listing_id = t.listing_id
-            and q.observed_at <= %(ceiling)s
-            order by q.observed_at desc
-            limit 1
-        ) n on true
-        """,
-        params,
+            where u.kind = 'said'
+        ) u
+        order by 1, 2, 3
+        """
+    ).fetchall()
+    return quote_writes.withdraw(
+        conn,
+        [Gone(listing_id=id_, observed_at=at, content_hash=hash_, file_version=of) for id_, at, hash_, of in rows],
+        run_id=end.run_id,
+        ceiling=end.ceiling,
     )
-    conn.execute(
-        """
-        delete from latest_quotes t
-        using latest n
-        where t.listing_id = n.listing_id
-        and n.observed_at is null
-        """
-    )
-    conn.execute(
-        """
-        insert into latest_quotes (listing_id, observed_at)
-        select n.listing_id, n.observed_at
-        from latest n
-        where n.observed_at is not null
-        order by n.listing_id
-        on conflict (listing_id) do update
-        set observed_at = excluded.observed_at
-        where latest_quotes.observed_at <> excluded.observed_at
-        """
-    )
-    return removed
 
 
 def _undo_rejections(conn: Connection) -> None:
@@ -278,11 +254,15 @@ def _undo_records(conn: Connection, params: dict[str, object]) -> None:
         and not exists (
             select
             from listings l
-            join quotes q on q.listing_id = l.id
+            cross join lateral (
+                select q.observed_at, q.content_hash from quotes q where q.listing_id = l.id
+                union all
+                select x.observed_at, x.content_hash from also_said x where x.listing_id = l.id
+            ) s
             where l.source = r.source
             and l.external_id = r.external_id
-            and q.observed_at = (u.after->>'observed_at')::timestamptz
-            and q.content_hash = r.content_hash
+            and s.observed_at = (u.after->>'observed_at')::timestamptz
+            and s.content_hash = r.content_hash
         )
         """,
         params,

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from kasparro.clock import SystemClock
 from kasparro.etl import catalogue, fetch, pipeline, schedule, tenure
-from kasparro.etl.readers import Reader, csv_files, json_api, json_text
+from kasparro.etl.readers import BATCH_RECORDS, Reader, csv_files, json_api, json_text
 from kasparro.etl.source import FIELD_TYPES, FieldMap, Http, Kind, Source
 from kasparro.model import Checkpoint, Page, Record, RunResult, Trigger
 from kasparro.store import db
@@ -105,7 +105,7 @@ class Etl:
 
         def open_reader(given: Source, get: json_api.Get) -> Reader:
             self.sources[given.name] = given
-            return reader or self._open(given, get)
+            return reader or self._open(given, get, **batch)
 
         return pipeline.Pipeline(
             database=self.database,
@@ -222,9 +222,9 @@ class Etl:
         """
         return {name: tuple(counts) for name, *counts in self.rows(query)}  # type: ignore[misc]
 
-    def _open(self, given: Source, get: json_api.Get) -> Reader:
+    def _open(self, given: Source, get: json_api.Get, batch_records: int = BATCH_RECORDS) -> Reader:
         if given.kind is Kind.CSV_FILES:
-            return csv_files.CsvFilesReader(given)
+            return csv_files.CsvFilesReader(given, page_records=batch_records)
         return json_api.JsonApiReader(given, catalogue.Endpoint(url=given.http.url), get)
 
 

@@ -11,6 +11,30 @@ import pytest
 from kasparro import __version__, errors
 from kasparro.store import db, migrate
 
+# Quotes of two files, of one whose raw record was pruned, and of an API; a contradiction, and a file being read anew.
+FILLED = """
+insert into assets (slug, symbol, name) values ('x', 'X', 'x');
+insert into listings (source, external_id, symbol, name, symbol_key, asset_id)
+select case when of = 'd' then 'coingecko' else 'csv' end, of, 'X', 'x', 'x', id
+from assets, unnest(array['a', 'b', 'c', 'd', 'e']) of;
+insert into raw_records (source, content_hash, slice, payload, run_id, first_seen_at, last_seen_at)
+select source, md5(external_id)::uuid, case external_id when 'd' then '' else external_id || '.csv' end, '{}', 1, now(),
+    now()
+from listings
+where external_id <> 'c';
+insert into quotes (listing_id, observed_at, price_usd, content_hash, run_id, ingested_at, file)
+select id, now(), 1, md5(external_id)::uuid, 1, now(), case external_id when 'a' then 'a.csv' end
+from listings
+where external_id <> 'e';
+insert into rejections (source, slice, code, dedup_key, stage, field, message, external_id, content_hash, expected,
+    run_id, first_seen_at, last_seen_at)
+values ('csv', 'a.csv', 'ambiguous_key', md5('e'), 'read', 'observed_at',
+    'several rows of the file differ for 2026-01-02T12:00:00.000000Z', 'e', md5('e')::uuid, false, 1, now(), now());
+insert into checkpoints (source, slice, position, validators, run_id)
+values ('csv', 'a.csv', '{"offset": 7, "since": "x"}', '{}', 1);
+insert into unended_writes (source, slice, kind, key, run_id) values ('csv', 'a.csv', 'quote', '1 1', 1);
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -146,6 +170,32 @@ def test_require_current_accepts_a_newer_schema_that_serves_this_code(empty_dsn:
         migrate.require_current(conn, code_version="1.11.2")
         with pytest.raises(errors.SchemaError, match=r"serves kasparro 1\.10\.0 and newer, this is 1\.9\.9"):
             migrate.require_current(conn, code_version="1.9.9")
+
+
+def test_quotes_keep_their_files_when_a_filled_database_is_migrated(
+    empty_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a version each; keys that rows of a file contradicted each other in are still known."""
+    every = migrate.FOLDER
+    for path in sorted(every.glob("*.sql"))[:12]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(migrate, "FOLDER", tmp_path)
+    with db.connect(empty_dsn) as conn:
+        migrate.apply(conn, sources=["csv", "coingecko"])
+        conn.execute(FILLED)
+        monkeypatch.setattr(migrate, "FOLDER", every)
+        migrate.apply(conn, sources=["csv"])
+        query = """
+            select external_id, v.slice
+            from quotes join listings l on l.id = listing_id left join file_versions v on v.id = file_version order by 1
+        """
+        assert conn.execute(query).fetchall() == [("a", "a.csv"), ("b", "b.csv"), ("c", None), ("d", None)]
+        query = """
+            select slice, external_id, x.observed_at = j.observed_at
+            from also_said x join rejections j using (slice, file_version, content_hash) where contradicted
+        """
+        assert conn.execute(query).fetchall() == [("a.csv", "e", True)]
+        assert conn.execute("select position from checkpoints").fetchall() == [({"offset": 7},)]
 
 
 @pytest.mark.parametrize(

@@ -96,11 +96,10 @@ def test_everything_is_read_again_when_the_beginning_changed(tmp_path):
     assert again.validators != after.validators
 
 
-def test_everything_is_read_again_when_the_file_changed_while_it_was_read(tmp_path, monkeypatch):
+def test_everything_is_read_again_when_the_file_changed_while_it_was_read(tmp_path):
     """The fingerprint is that of the bytes that were parsed, whatever stands in the file by then."""
-    monkeypatch.setattr(csv_files, "BATCH_RECORDS", 3)
     path = write(tmp_path, HEADER + ROWS)
-    pages = csv_files.CsvFilesReader(source(path)).read("a.csv", Checkpoint(slice="a.csv"))
+    pages = csv_files.CsvFilesReader(source(path), page_records=3).read("a.csv", Checkpoint(slice="a.csv"))
     assert prices(next(pages).records) == ["1.5", "2.5", "3.5"]
     path.write_text((HEADER + ROWS).replace("1.5", "8.5").replace("6.5", "9.5"))
     last = list(pages)[-1]
@@ -347,11 +346,10 @@ def test_slices_are_found_when_the_glob_is_relative(tmp_path, monkeypatch):
         assert len(page.records) == 7
 
 
-def test_pages_end_at_record_boundaries_when_a_file_is_long(tmp_path, monkeypatch):
+def test_pages_end_at_record_boundaries_when_a_file_is_long(tmp_path):
     """Reading can go on after any of them, and gives what was left."""
-    monkeypatch.setattr(csv_files, "BATCH_RECORDS", 3)
     path = write(tmp_path, HEADER + ROWS)
-    reader = csv_files.CsvFilesReader(source(path))
+    reader = csv_files.CsvFilesReader(source(path), page_records=3)
     pages = list(reader.read("a.csv", Checkpoint(slice="a.csv")))
     assert [(len(page.records), page.last) for page in pages] == [(3, False), (3, False), (1, True)]
     assert sum(page.bytes_read for page in pages) == len(HEADER + ROWS)

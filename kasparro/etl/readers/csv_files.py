@@ -32,11 +32,12 @@ _PAGE_BYTES = 8 * 1024 * 1024
 class CsvFilesReader:
     """Every file of the source's glob, in the order of its path below the glob's fixed part."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, page_records: int = BATCH_RECORDS) -> None:
         if source.files is None:
             raise ValueError(f"{source.name} has no [files] table")
         self._files = source.files
         self._fields = source.fields
+        self._page_records = page_records
         self._root = _fixed_part(source.files.glob)
 
     def slices(self) -> list[str]:
@@ -87,7 +88,10 @@ class CsvFilesReader:
             yield from self._read(place, slice_name, constants)
 
     def _read(self, place: Place, slice_name: str, constants: Mapping[str, str]) -> Iterator[Page]:
-        pages = _Pages(place=place, slice=slice_name, constants=constants, reading=self._files.reading)
+        pages = _Pages(
+            place=place, slice=slice_name, constants=constants, reading=self._files.reading, size=self._page_records,
+            anew=place.anew,
+        )  # fmt: skip
         unclosed: UnclosedQuoteError | None = None
         try:
             for row in csv_place.rows(place, self._files):
@@ -128,6 +132,8 @@ class _Pages:
     slice: str
     constants: Mapping[str, str]
     reading: str
+    size: int
+    anew: bool
     records: list[Record] = Factory(list)
     unended: int = 0
     weight: int = 0
@@ -137,7 +143,7 @@ class _Pages:
     def full(self) -> bool:
         """Whether there are enough for a page."""
         read = self.place.tally.offset - self._counted
-        return len(self.records) >= BATCH_RECORDS or max(read, self.weight) > _PAGE_BYTES
+        return len(self.records) >= self.size or max(read, self.weight) > _PAGE_BYTES
 
     def take(self, *, last: bool = False, unclosed: str = "") -> Page:
         """The page of all of them; the next one begins empty."""
@@ -151,11 +157,10 @@ class _Pages:
             constants=self.constants,
             bytes_read=self._counted - counted,
             last=last,
-            anew=place.anew,
+            anew=self.anew,
             unended=self.unended,
-            grown=place.grown,
         )
-        self.records, self.unended, self.weight = [], 0, 0
+        self.records, self.unended, self.weight, self.anew = [], 0, 0, False
         return page
 
 

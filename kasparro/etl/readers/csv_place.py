@@ -29,7 +29,7 @@ class Place:
     where `at_top`, come before the first record. It is read `anew` where another
     version of it was read before. `old_mac` files end their lines with carriage returns; the rest of one that ends in
     a quoted field, and has the digest `given_up`, was waited for in vain. What follows the known bytes is the `same` as
-    when it was last read, or has `grown` from that.
+    when it was last read.
     """
 
     file: BinaryIO
@@ -42,7 +42,6 @@ class Place:
     given_up: str = ""
     anew: bool = False
     same: bool = False
-    grown: bool = True
 
     def position(self, unclosed: str, *, last: bool) -> dict[str, Any]:
         """What a checkpoint keeps of it, and the digest to wait for; what is as in plain files is left out.
@@ -70,10 +69,11 @@ def find(file: BinaryIO, files: Files, checkpoint: Checkpoint, missing: Missing)
     Raises TruncatedError, LayoutError for a header that cannot be used, and UnclosedQuoteError for one that does not
     end.
     """
-    if resumed := _resume(file, files, checkpoint):
+    resumed, changed = _resume(file, files, checkpoint)
+    if resumed is not None:
         return resumed
-    anew = bool(checkpoint.position.get("offset"))
-    return evolve(_begin(file, files, missing), anew=anew, grown=not anew)
+    file.seek(0)
+    return evolve(_begin(file, files, missing), anew=changed)
 
 
 def rows(place: Place, files: Files) -> Iterator[Row]:
@@ -93,7 +93,8 @@ def rows(place: Place, files: Files) -> Iterator[Row]:
     yield from found
 
 
-def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> Place | None:
+def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> tuple[Place | None, bool]:
+    """The place to read on from, where there is one; and whether what was read, if anything was, has changed."""
     position = checkpoint.position
     known = int(position.get("offset", 0))
     old_mac = bool(position.get("old_mac"))
@@ -108,10 +109,11 @@ def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> Place | Non
             "Under another name it is read as a new file"
         )
     as_it_was = tally.hasher.hexdigest() == checkpoint.validators.get("prefix")
-    if not known or not as_it_was or checkpoint.validators.get("reading", files.reading) != files.reading:
-        file.seek(0)
-        return None
-    same, grown = _compare_tail(stream, known, position.get("tail", []))
+    if (known and not as_it_was) or checkpoint.validators.get("reading", files.reading) != files.reading:
+        return None, True
+    same, stands = _compare_tail(stream, known, position.get("tail", []))
+    if not known or not stands:
+        return None, not stands
     form = Form(
         encoding=encoding,
         delimiter=position.get("delimiter", csv_lines.PLAIN.delimiter),
@@ -124,14 +126,15 @@ def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> Place | Non
         has_header=not files.columns,
         wide=files.wide,
     )
-    return Place(
+    place = Place(
         file=stream, tally=tally, form=form, layout=layout, old_mac=old_mac, given_up=position.get("unclosed", ""),
-        anew="since" in position, same=same, grown=grown,
+        same=same,
     )  # fmt: skip
+    return place, False
 
 
 def _compare_tail(stream: BinaryIO, known: int, tail: list[Any]) -> tuple[bool, bool]:
-    """Whether what follows the known bytes is the same as the last time, and whether that only grew."""
+    """Whether what follows the known bytes is the same as the last time, and whether that stands and may have grown."""
     if not tail:
         return False, True
     size, digest = tail

@@ -1,0 +1,92 @@
+"""What will each record of the staged batch do to quotes? The temporary table `settled` says it beforehand."""
+
+from attrs import frozen
+from psycopg import sql
+
+from kasparro.store import also_said
+from kasparro.store.db import Connection
+
+
+@frozen(kw_only=True)
+class Settling:
+    """SQL: the version of its file that a row `b` is of, and whether it gives no quote of listing `l`; `q` is there."""
+
+    version: sql.SQL
+    silent: sql.SQL
+
+
+LOADED = Settling(version=sql.SQL("%(version)s::integer"), silent=sql.SQL("false"))
+REPLAYED = Settling(version=sql.SQL("null::integer"), silent=sql.SQL("false"))
+# Of the record's own quote it stays; else of the one that contradicted itself, or of its file's when it was last seen.
+# Where a later version of its file contradicts itself, a record does not come back.
+REPLAYED_FILES = Settling(
+    version=sql.SQL(
+        """
+        case
+            when q.content_hash = b.content_hash then q.file_version
+            else coalesce(
+                (select max(a.file_version) from ambiguous a where a.content_hash = b.content_hash and not a.contested),
+                (
+                    select max(v.id)
+                    from raw_records r
+                    join file_versions v on v.source = r.source and v.slice = r.slice and v.began_at <= r.last_seen_at
+                    where r.source = %(source)s
+                    and r.content_hash = b.content_hash
+                )
+            )
+        end
+        """
+    ),
+    silent=sql.SQL(
+        """
+        q.content_hash is distinct from b.content_hash
+        and exists (
+            select
+            from raw_records r
+            join also_said x on x.source = r.source and x.slice = r.slice
+            where r.source = %(source)s
+            and r.content_hash = b.content_hash
+            and x.listing_id = l.id
+            and x.observed_at = b.observed_at
+            and x.contradicted
+        )
+        and not exists (select from ambiguous a where a.content_hash = b.content_hash and not a.contested)
+        """
+    ),
+)
+
+
+def create(conn: Connection, source: str, settling: Settling, *, version: int | None = None) -> None:
+    """Find each record's listing, whether a later record of the batch has its key, and what it will do to quotes."""
+    query = sql.SQL(
+        """
+        create temporary table settled on commit drop as
+        select
+            s.*,
+            not s.silent and row_number() over (
+                partition by s.listing_id, s.observed_at order by s.silent, s.seq desc
+            ) = 1 as wins
+        from (
+            select
+                b.seq, b.content_hash, b.symbol, b.name, b.symbol_key, b.observed_at, b.price_usd, b.market_cap_usd,
+                b.volume_24h_usd, b.change_24h_pct, b.rank, b.circulating_supply,
+                l.id as listing_id,
+                case
+                    when q.listing_id is null then 'inserted'
+                    when {quoted} is distinct from {staged} then 'updated'
+                    else 'unchanged'
+                end as outcome,
+                q.file_version as shown,
+                q.content_hash as shown_hash,
+                {version} as file_version,
+                {silent} as silent
+            from batch b
+            join listings l on l.source = %(source)s and l.external_id = b.external_id
+            left join quotes q on q.listing_id = l.id and q.observed_at = b.observed_at
+            where b.code is null
+        ) s
+        """
+    ).format(
+        quoted=also_said.values("q"), staged=also_said.values("b"), version=settling.version, silent=settling.silent
+    )
+    conn.execute(query, {"source": source, "version": version})

@@ -1,0 +1,219 @@
+"""Versions of files, whatever happens to them: the tables are what the rule makes of them (files_rule.py)."""
+
+import os
+import threading
+
+import pytest
+from attrs import define, evolve, field
+from etl_fixtures import NOON, Etl, source
+from files_rule import HEADER, Rule, row
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kasparro import errors
+from kasparro.etl.pipeline import Task
+from kasparro.etl.replay import Replay
+from kasparro.etl.source import Duplicates, FieldMap, Files, Kind
+from kasparro.model import REPLAY, Trigger
+from kasparro.store.replays import Wanted
+
+pytest_plugins = ("etl_checks",)
+
+
+class CutOnce:
+    """Ends the run at one of its batches, just before it is committed or just after."""
+
+    def __init__(self, batch, moment):
+        self._wanted = (batch, "commit", moment)
+
+    def hit(self, place, *, wait, conn=None):
+        if (place.batch, place.stage, place.moment) == self._wanted:
+            raise errors.StoppedError("cut")
+        return False
+
+
+@define
+class World:
+    """A folder of files, the tables that they are read into, and what the rule says of them."""
+
+    etl: Etl
+    folder: object
+    rule: Rule
+    fields: dict = field(factory=dict)
+
+    def source(self):
+        """The source of all files of the folder."""
+        made = source("csv")
+        fields = {name: made.fields[name] for name in ("symbol", "name", "observed_at", "price_usd")}
+        fields["external_id"] = FieldMap(template="{symbol}", type="text")
+        duplicates = Duplicates.REJECT if self.rule.rejects else Duplicates.LAST
+        files = Files(glob=str(self.folder / "*.csv"), duplicates=duplicates)
+        return evolve(made, kind=Kind.CSV_FILES, http=None, fields={**fields, **self.fields}, files=files)
+
+    def texts(self):
+        """The files by name."""
+        return {path.name: path.read_text() for path in sorted(self.folder.iterdir())}
+
+    def write(self, files):
+        """Write these rows into these files; others stay as they are."""
+        for name, rows in files.items():
+            (self.folder / f"{name}.csv").write_text(HEADER + "".join(f"{line}\n" for line in rows))
+
+    def run(self, *, batch_records=5000, cut=None):
+        """One run, cut off at a batch where that is given."""
+        faults = {"faults": CutOnce(*cut)} if cut else {}
+        result = self.etl.run(of=self.source(), batch_records=batch_records, **faults)
+        reached = dict(self.etl.rows("select slice, (position->>'offset')::int from checkpoints where run_id = %s",
+                                     result.run_id))  # fmt: skip
+        for name, text in self.texts().items():
+            if not cut:
+                self.rule.read(name, text)
+            elif name in reached:
+                self.rule.read(name, text, upto=reached[name])
+
+    def replay(self, *, rejected):
+        """Every kept record once more, or the rejected ones."""
+        made = self.source()
+        pipeline = self.etl.build()
+        work = Replay(self.etl.database, pipeline.committer, Wanted(source="csv", rejected=rejected)).work
+        pipeline.run(made, trigger=Trigger.REPLAY, stop=threading.Event(), task=Task(slice=REPLAY, work=work))
+
+    def check(self):
+        """The tables are as the rule says."""
+        assert {external_id: int(price) for (external_id, _), price in self.etl.quotes().items()} == self.rule.quotes()
+        query = """
+            select j.slice, j.external_id, r.payload->>'note', r.payload->>'price', j.code
+            from rejections j join raw_records r using (source, content_hash) where resolved_at is null
+        """
+        assert set(self.etl.rows(query)) == {(*each, "ambiguous_key") for each in self.rule.rejections()}
+        query = "select external_id from latest_quotes join listings l on l.id = listing_id"
+        assert {key for (key,) in self.etl.rows(query)} == set(self.rule.quotes())
+
+
+@pytest.fixture
+def world(etl, tmp_path):
+    """A folder without files."""
+    (tmp_path / "files").mkdir()
+    yield World(etl, tmp_path / "files", Rule())
+    etl.empty()
+
+
+ROW = st.builds(row, st.sampled_from("AB"), st.sampled_from(["1", "2", "12"]), st.sampled_from(["", "", "x"]))
+LINES = st.lists(ROW, max_size=3)
+NAME = st.sampled_from(["a.csv", "b.csv", "c.csv"])
+STEP = st.fixed_dictionaries({
+    "name": NAME,
+    "change": st.sampled_from(["append", "append", "replace", "prepend", "behead", "truncate", "rename"]),
+    "lines": LINES,
+    "end": st.sampled_from(["\n", "\n", "\n", ""]),
+    "join": st.sampled_from(["\n", "2\n"]),
+    "to": NAME,
+    "batch_records": st.integers(1, 3),
+    "cut": st.sampled_from([None, None, (1, "after"), (2, "before"), (2, "after"), (3, "before")]),
+    "replay": st.sampled_from([None, None, True, False]),
+})  # fmt: skip
+
+
+def change(folder, step):
+    """Do to a file what the step says; how it ends is one more thing that may change."""
+    path = folder / step["name"]
+    body = path.read_text().removeprefix(HEADER) if path.exists() else ""
+    new = "".join(f"{line}\n" for line in step["lines"])
+    kind = step["change"]
+    if kind == "rename" and path.exists():
+        path.rename(folder / step["to"])
+        return
+    if body and not body.endswith("\n"):
+        body += step["join"] if kind == "append" else "\n"
+    body = {
+        "append": body + new,
+        "prepend": new + body,
+        "behead": body.partition("\n")[2] + new,
+        "truncate": body[: body.removesuffix("\n").rfind("\n") + 1],
+    }.get(kind, new)
+    if kind in ("append", "replace") and body:
+        body = body.removesuffix("\n") + step["end"]
+    path.write_text(HEADER + body)
+
+
+@settings(
+    max_examples=int(os.environ.get("KASPARRO_EXAMPLES", "60")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.lists(STEP, min_size=1, max_size=5), st.sampled_from([True, True, False]))
+def test_tables_are_what_the_rule_says_when_files_change_in_any_way(world, steps, rejects):
+    """Growth, edits, truncation, names, overlaps, batches, kills and replays: none of them is part of the rule."""
+    world.etl.empty()
+    for path in world.folder.iterdir():
+        path.unlink()
+    world.rule = Rule(rejects=rejects)
+    for step in steps:
+        change(world.folder, step)
+        cut = step["cut"] if all(text.endswith("\n") for text in world.texts().values()) else None
+        world.run(batch_records=step["batch_records"], cut=cut)
+        world.check()
+        if step["replay"] is not None:
+            world.replay(rejected=step["replay"])
+            world.check()
+
+
+A1, A2, A3, A1X, B1, B2 = row("A", "1"), row("A", "2"), row("A", "3"), row("A", "1", "x"), row("B", "1"), row("B", "2")
+# What is in which file at each run, what A's price is in the end, and how many records contradict others.
+STORIES = {
+    "edit far from an unchanged row": ([{"a": [A1, B1]}, {"a": [B2, A1, B2, A2]}], None, 2),
+    "growth after an edit": ([{"a": [A1, B1]}, {"a": [B2, A1]}, {"a": [B2, A1, B2, A2]}], None, 2),
+    "edit of a contradicted row": ([{"a": [A1, A2]}, {"a": [A2, A2]}], 2, 0),
+    "other contradiction": ([{"a": [A1, A2]}, {"a": [A3, A2]}], None, 2),
+    "older version said otherwise": ([{"a": [A1, B1]}, {"a": [B1]}, {"a": [B1, A2]}], 2, 0),
+    "two files say the same, one grows": ([{"a": [A1], "b": [A1]}, {"b": [A1, A2]}], 1, 2),
+    "renamed file grows": ([{"a": [A1]}, {"b": [A1, A2]}], 1, 2),
+    "the other file's quote comes back": ([{"a": [A1], "b": [A2]}, {"b": [A2, A3]}], 1, 2),
+    "the last of two others comes back": ([{"a": [A1], "b": [A2], "c": [A3]}, {"c": [A3, A1]}], 2, 2),
+    "both files contradict themselves, one is mended": ([{"a": [A1, A2], "b": [A1, A2]}, {"a": [A1, A1]}], 1, 2),
+    "another record said the same": ([{"a": [A1, A1X]}, {"a": [A1, A1X, A2]}], None, 3),
+}
+
+
+@pytest.mark.parametrize(("steps", "price", "rejected"), STORIES.values(), ids=STORIES.keys())
+@pytest.mark.parametrize("batch_records", [1, 5000])
+def test_contradiction_is_one_versions_own_when_files_change(world, steps, price, rejected, batch_records):
+    """Whatever was read before or beside it, and in whatever batches."""
+    for step in steps:
+        world.write(step)
+        world.run(batch_records=batch_records)
+        world.check()
+    for rejected_only in (True, False):
+        world.replay(rejected=rejected_only)
+        world.check()
+    assert world.rule.quotes().get("A") == price
+    assert len(world.rule.rejections()) == rejected
+
+
+AX, AY, AY2, AY3 = row("A", "1", "x"), row("A", "2", "y"), row("A", "3", "y"), row("A", "4", "y")
+MENDED = {"external_id": FieldMap(template="{symbol}:{note}", type="text")}
+
+
+@pytest.mark.parametrize("rejected", [True, False])
+def test_rows_give_quotes_when_a_replay_tells_them_apart(world, rejected):
+    """After the map was mended; those that still contradict each other do, for rows that are to come too."""
+    world.write({"a": [AX, AY, AY2]})
+    world.run()
+    world.fields = MENDED
+    for _ in range(2):
+        world.replay(rejected=rejected)
+        assert {key: int(price) for (key, _), price in world.etl.quotes().items()} == {"A:x": 1}
+    open_ones = "select slice, external_id from rejections where resolved_at is null order by id"
+    assert world.etl.rows(open_ones) == [("a.csv", "A:y")] * 2
+    world.write({"a": [AX, AY, AY2, AY3]})
+    world.etl.run(of=world.source())
+    assert {key for key, _ in world.etl.quotes()} == {"A:x"}
+    assert world.etl.rows(open_ones) == [("a.csv", "A:y")] * 3
+
+
+def test_rejection_says_what_it_is_for_when_rows_contradict_each_other(world):
+    """By columns, not in words alone."""
+    world.write({"a": [A1, A2]})
+    world.run()
+    query = "select slice, external_id, observed_at, file_version from rejections order by id"
+    assert world.etl.rows(query) == [("a.csv", "A", NOON, 1)] * 2
