@@ -11,12 +11,16 @@ from kasparro.store.db import Connection
 
 @frozen(kw_only=True)
 class Shown:
-    """How a table's rows are shown: `columns` and `joins` need a row `alias` of it in scope."""
+    """How a table's rows are shown: `columns` and `joins` need a row `alias` of it in scope.
+
+    `by_minus_id`: its indexes give the order of -id, lest the primary key be taken for what is rare.
+    """
 
     table: str
     alias: str
     columns: sql.Composable
     joins: sql.Composable | None = None
+    by_minus_id: bool = False
 
 
 @frozen(kw_only=True)
@@ -40,23 +44,20 @@ def page(conn: Connection, shown: Shown, chosen: Chosen, *, limit: int, before_i
     """At most `limit` records, the greatest ids first, with ids below `before_id`."""
     alias = sql.Identifier(shown.alias)
     conditions = list(chosen.conditions)
-    if chosen.sources is not None:
-        # One source alone is compared by equality: only then does its index give the order as well.
-        one = len(chosen.sources) == 1
-        compared = sql.SQL("{}.source = %(source)s" if one else "{}.source = any(%(sources)s)")
-        conditions.append(compared.format(alias))
     for name, value in chosen.equal.items():
         if value is not None:
             conditions.append(sql.SQL("{}.{} = {}").format(alias, sql.Identifier(name), sql.Placeholder(name)))
+    by_minus_id = shown.by_minus_id and (chosen.sources is not None or bool(conditions))
+    newest_first = sql.SQL("-{}.id" if by_minus_id else "{}.id desc").format(alias)
     if before_id is not None:
-        conditions.append(sql.SQL("{}.id < %(before_id)s").format(alias))
+        older = sql.SQL("-{}.id > -%(before_id)s::bigint" if by_minus_id else "{}.id < %(before_id)s")
+        conditions.append(older.format(alias))
     query = sql.SQL(
         """
         with chosen as materialized (
-            select {alias}.*, row_number() over (order by {alias}.id desc) as place
-            from {table} {alias}
-            {where}
-            order by {alias}.id desc
+            select {alias}.*, row_number() over (order by {newest_first}) as place
+            from {rows}
+            order by {newest_first}
             limit %(shown)s + 1
         )
         select
@@ -69,8 +70,8 @@ def page(conn: Connection, shown: Shown, chosen: Chosen, *, limit: int, before_i
         """
     ).format(
         alias=alias,
-        table=sql.Identifier(shown.table),
-        where=sql.SQL("where ") + sql.SQL(" and ").join(conditions) if conditions else sql.SQL(""),
+        newest_first=newest_first,
+        rows=_rows(sql.Identifier(shown.table), alias, chosen.sources, conditions, newest_first),
         joins=shown.joins if shown.joins is not None else sql.SQL(""),
         columns=shown.columns,
     )
@@ -78,3 +79,32 @@ def page(conn: Connection, shown: Shown, chosen: Chosen, *, limit: int, before_i
     params = {"source": sources[0] if sources else None, "sources": sources, "before_id": before_id, "shown": limit}
     rows, found, last_id = db.one(conn.execute(query, {**chosen.equal, **params}))
     return RecordPage(rows=rows, next_id=last_id if found > limit else None)
+
+
+def _rows(
+    table: sql.Identifier,
+    alias: sql.Identifier,
+    sources: Sequence[str] | None,
+    conditions: Sequence[sql.Composable],
+    newest_first: sql.Composed,
+) -> sql.Composed:
+    """What follows `from`: the rows that may be on the page.
+
+    An index gives the order of one source alone. So of several each gives its newest: together they would be looked
+    for among the rows of all, or sorted whole.
+    """
+    if sources is not None:
+        conditions = [
+            sql.SQL("{}.source = {}").format(alias, sql.SQL("k.source" if len(sources) > 1 else "%(source)s")),
+            *conditions,
+        ]
+    where = sql.SQL("where ") + sql.SQL(" and ").join(conditions) if conditions else sql.SQL("")
+    rows = sql.SQL("{} {} {}").format(table, alias, where)
+    if sources is None or len(sources) == 1:
+        return rows
+    return sql.SQL(
+        """
+        (select distinct unnest(%(sources)s::text[])) as k (source)
+        cross join lateral (select {alias}.* from {rows} order by {newest_first} limit %(shown)s + 1) {alias}
+        """
+    ).format(alias=alias, rows=rows, newest_first=newest_first)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from kasparro import errors
-from kasparro.store import anomalies, db, drift_records, timestamps
-from kasparro.store.record_pages import RecordPage
+from kasparro.store import anomalies, db, drift_records, record_pages, timestamps
+from kasparro.store.record_pages import Chosen, RecordPage, Shown
 
 # Drifts that a run shows: a source that turned into another one may have thousands, and GET /drift has all of them.
 _MOST_DRIFTS = 100
@@ -64,45 +64,9 @@ def page(
     conn: db.Connection, *, sources: Sequence[str] | None, status: str | None, limit: int, before_id: int | None
 ) -> RecordPage:
     """At most `limit` runs, newest first, older than `before_id`."""
-    conditions: list[sql.Composable] = []
-    # One source alone is compared by equality: only then does its index give the order, that of -id, as well.
-    one = sources is not None and len(sources) == 1
-    if sources is not None:
-        conditions.append(sql.SQL("u.source = %(source)s" if one else "u.source = any(%(sources)s)"))
-    if status is not None:
-        conditions.append(sql.SQL("u.status = %(status)s"))
-    if before_id is not None:
-        conditions.append(sql.SQL("-u.id > -%(before_id)s::bigint" if one else "u.id < %(before_id)s"))
-    query = sql.SQL(
-        """
-        with chosen as materialized (
-            select u.*, row_number() over (order by {newest_first}) as n
-            from runs u
-            {where}
-            order by {newest_first}
-            limit %(shown)s + 1
-        )
-        select
-            coalesce(json_agg(r order by u.id desc) filter (where u.n <= %(shown)s), '[]')::text,
-            count(*),
-            max(u.id) filter (where u.n = %(shown)s)
-        from chosen u
-        cross join lateral (select {columns}) r
-        """
-    ).format(
-        where=sql.SQL("where ") + sql.SQL(" and ").join(conditions) if conditions else sql.SQL(""),
-        newest_first=sql.SQL("-u.id" if one else "u.id desc"),
-        columns=COLUMNS,
-    )
-    params = {
-        "source": sources[0] if sources else None,
-        "sources": list(sources or ()),
-        "status": status,
-        "before_id": before_id,
-        "shown": limit,
-    }
-    rows, found, last_id = db.one(conn.execute(query, params))
-    return RecordPage(rows=rows, next_id=last_id if found > limit else None)
+    shown = Shown(table="runs", alias="u", columns=COLUMNS, by_minus_id=True)
+    which = Chosen(sources=sources, equal={"status": status})
+    return record_pages.page(conn, shown, which, limit=limit, before_id=before_id)
 
 
 def get(conn: db.Connection, run_id: int) -> str:

@@ -85,6 +85,9 @@ def test_filters_by_source_and_status(api: fixtures.Api) -> None:
     assert ids("status=failed") == [three, one]
     assert ids("source=csv,coingecko&status=failed") == [three, one]
     assert ids("source=csv&status=crashed") == []
+    # Named twice it is one source.
+    assert ids("source=csv,csv") == [two, one]
+    assert ids("source=csv,coingecko,csv&limit=2") == [three, two]
 
 
 @pytest.mark.parametrize("query", ["status=done", "source=unknown", "limit=0", "cursor=x", "cursor=", "before=1"])

@@ -104,6 +104,11 @@ def list_history(conn: db.Connection, run: model.Run) -> None:
     measures.list_history(conn, run, model.Reading.FULL)
 
 
+def list_page(conn: db.Connection, sources: list[str] | None, status: str | None = None) -> None:
+    for before_id in (None, 30):
+        run_records.page(conn, sources=sources, status=status, limit=20, before_id=before_id)
+
+
 READS: dict[str, Callable[[db.Connection], object]] = {
     "scrape": lambda conn: list(metrics.list_samples(conn, SOURCES)),
     "statistics": lambda conn: stats.get(conn, SOURCES, others=True),
@@ -111,8 +116,12 @@ READS: dict[str, Callable[[db.Connection], object]] = {
     "start": lambda conn: [start(conn, info) for info in SOURCES],
     "facts": lambda conn: [measures.get_facts(conn, run.id) for run in list_live(conn)],
     "history": lambda conn: [list_history(conn, run) for run in list_live(conn)],
-    "page": lambda conn: [
-        run_records.page(conn, sources=[info.name], status=None, limit=50, before_id=None) for info in SOURCES
+    "page": lambda conn: [list_page(conn, [info.name]) for info in SOURCES],
+    "pages of several": lambda conn: [list_page(conn, names) for names in (["rare", "unknown"], ["busy", "rare"])],
+    "pages of a status": lambda conn: [
+        list_page(conn, names, status)
+        for names in (None, ["busy"], ["rare"], ["busy", "rare"])
+        for status in ("succeeded", "deferred", "crashed")
     ],
     "last two": lambda conn: [get_last(conn, info) for info in SOURCES],
 }
