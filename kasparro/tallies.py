@@ -1,10 +1,19 @@
 """What is counted of a run: what became of its records, and what it asked of its upstream."""
 
-from attrs import frozen
+from typing import Self
+
+from attrs import asdict, frozen
 
 
 @frozen(kw_only=True)
-class Counts:
+class _Tally:
+    def plus(self, other: Self) -> Self:
+        """The sum, count by count."""
+        return type(self)(**{name: value + getattr(other, name) for name, value in asdict(self).items()})
+
+
+@frozen(kw_only=True)
+class Counts(_Tally):
     """What happened to records: read = inserted + updated + unchanged + duplicate + rejected, always.
 
     `removed` counts quotes, not records: what a replay, a contradiction or the rest of a half-written line took away.
@@ -21,24 +30,9 @@ class Counts:
     future_dated: int = 0
     removed: int = 0
 
-    def plus(self, other: "Counts") -> "Counts":
-        """The sum, count by count."""
-        return Counts(
-            read=self.read + other.read,
-            inserted=self.inserted + other.inserted,
-            updated=self.updated + other.updated,
-            unchanged=self.unchanged + other.unchanged,
-            duplicate=self.duplicate + other.duplicate,
-            rejected=self.rejected + other.rejected,
-            rejected_expected=self.rejected_expected + other.rejected_expected,
-            raw_inserted=self.raw_inserted + other.raw_inserted,
-            future_dated=self.future_dated + other.future_dated,
-            removed=self.removed + other.removed,
-        )
-
 
 @frozen(kw_only=True)
-class Traffic:
+class Traffic(_Tally):
     """What a run asked of its upstream. `throttled` counts 429 answers; bytes are as received, decompressed.
 
     `request_seconds` is what the upstream took to answer, waits for the budget not included.
@@ -50,14 +44,3 @@ class Traffic:
     throttled_seconds: float = 0.0
     bytes_read: int = 0
     request_seconds: float = 0.0
-
-    def plus(self, other: "Traffic") -> "Traffic":
-        """The sum, count by count."""
-        return Traffic(
-            requests=self.requests + other.requests,
-            retries=self.retries + other.retries,
-            throttled=self.throttled + other.throttled,
-            throttled_seconds=self.throttled_seconds + other.throttled_seconds,
-            bytes_read=self.bytes_read + other.bytes_read,
-            request_seconds=self.request_seconds + other.request_seconds,
-        )

@@ -31,6 +31,7 @@ from kasparro.http import (
     stats,
 )
 from kasparro.http import errors as problems
+from kasparro.http.probe import Probe, Ready
 from kasparro.http.resource import Resource
 from kasparro.http.streams import Streams
 from kasparro.store import db
@@ -49,7 +50,7 @@ class Parts:
     streams: Streams
     requests: runs.Requests
     scheduler_state: Callable[[], model.SchedulerState]
-    ready: health.Ready
+    probe: Probe
     counts: figures.HttpCounts
     keys_needed: bool
 
@@ -67,15 +68,13 @@ ROUTES: Sequence[tuple[str, Callable[[Parts], Resource]]] = (
     ("/drift", lambda p: drift.Drifts(p.database, p.sources)),
     (
         "/health",
-        lambda p: health.Health(p.database, p.sources, clock=p.clock, ready=p.ready, scheduler_state=p.scheduler_state),
+        lambda p: health.Health(p.probe, p.sources, clock=p.clock, scheduler_state=p.scheduler_state),
     ),
     ("/health/live", lambda _: health.Live()),
-    ("/health/ready", lambda p: health.ReadyToServe(p.database, p.ready)),
+    ("/health/ready", lambda p: health.ReadyToServe(p.probe)),
     (
         "/metrics",
-        lambda p: metrics.Metrics(
-            p.database, p.sources, ready=p.ready, scheduler_state=p.scheduler_state, counts=p.counts
-        ),
+        lambda p: metrics.Metrics(p.probe, p.sources, scheduler_state=p.scheduler_state, counts=p.counts),
     ),
     ("/openapi.json", lambda p: openapi.OpenApi(openapi.build(p.sources, keys_needed=p.keys_needed))),
     ("/", lambda _: static.Page("dashboard.html", parsers={"every": params.whole(1, 86_400)})),
@@ -117,34 +116,26 @@ def create(
     api_keys: Mapping[str, Secret],
     scheduler_state: Callable[[], model.SchedulerState],
     wake_scheduler: Callable[[], None],
-    ready: health.Ready,
+    ready: Ready,
 ) -> App:
-    """The WSGI application.
-
-    `ready` gives None once the database was reached and its schema is current, else the error that says why not.
-    """
+    """The WSGI application."""
     bounded = BoundedDatabase(database, clock)
     counts = figures.HttpCounts(path for path, _ in ROUTES)
-    allowed = bool(api_keys)
-    requests = runs.Requests(
-        bounded, sources, allowed=allowed, scheduler_state=scheduler_state, wake_scheduler=wake_scheduler
-    )
+    guarded = bool(api_keys)
     parts = Parts(
         database=bounded,
         sources=sources,
         clock=clock,
         streams=Streams(bounded),
-        requests=requests,
+        requests=runs.Requests(
+            bounded, sources, allowed=guarded, scheduler_state=scheduler_state, wake_scheduler=wake_scheduler
+        ),
         scheduler_state=scheduler_state,
-        ready=ready,
+        probe=Probe(bounded, ready),
         counts=counts,
-        keys_needed=allowed,
+        keys_needed=guarded,
     )
-    around = [
-        middleware.Headers(private=bool(api_keys)),
-        middleware.Authentication(api_keys),
-        middleware.Gate(ready),
-    ]
+    around = [middleware.Headers(private=guarded), middleware.Authentication(api_keys), middleware.Gate(ready)]
     app = App(clock, counts, middleware=around)
     app.req_options.strip_url_path_trailing_slash = True
     app.add_error_handler(Exception, problems.handle_bug)

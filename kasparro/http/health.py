@@ -14,9 +14,9 @@ from kasparro import __version__, errors, model
 from kasparro.clock import Clock
 from kasparro.http import params, render
 from kasparro.http.errors import RETRY_AFTER_SECONDS, not_ready
+from kasparro.http.probe import Probe
 from kasparro.http.resource import Resource
 from kasparro.store import health, migrate
-from kasparro.store.bounded import BoundedDatabase
 from kasparro.store.health import SourceHealth
 
 # Seconds for a connection, one statement, and all that is done with the connection: the first and the last make 0.9.
@@ -26,8 +26,6 @@ _PROBE_SECONDS = {"wait_seconds": 0.25, "statement_seconds": 0.6, "total_seconds
 _INTERVALS = 2.0
 _RUN_SECONDS = 60.0
 _FAILED = (model.RunStatus.FAILED.value, model.RunStatus.CRASHED.value)
-
-Ready = Callable[[], errors.KasparroError | None]
 
 
 class Live(Resource):
@@ -47,26 +45,19 @@ class ReadyToServe(Resource):
 
     needs_database = False
 
-    def __init__(self, database: BoundedDatabase, ready: Ready) -> None:
-        self._database = database
-        self._ready = ready
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200, or a 503 Problem that says why not."""
         params.parse(req, {})
         resp.set_header("Cache-Control", "no-store")
-        reason = self._ready() or self._ask()
-        if reason is not None:
-            raise not_ready(reason)
-        render.send(req, resp, {"status": render.dumps("ready")})
-
-    def _ask(self) -> errors.KasparroError | None:
         try:
-            with self._database.reading(**_PROBE_SECONDS) as conn:
+            with self._probe.reading(**_PROBE_SECONDS) as conn:
                 migrate.require_current(conn, code_version=__version__)
         except errors.KasparroError as ex:
-            return ex
-        return None
+            raise not_ready(ex) from ex
+        render.send(req, resp, {"status": render.dumps("ready")})
 
 
 @frozen(kw_only=True)
@@ -86,17 +77,15 @@ class Health(Resource):
 
     def __init__(
         self,
-        database: BoundedDatabase,
+        probe: Probe,
         sources: Mapping[str, model.SourceInfo],
         *,
         clock: Clock,
-        ready: Ready,
         scheduler_state: Callable[[], model.SchedulerState],
     ) -> None:
-        self._database = database
+        self._probe = probe
         self._sources = list(sources.values())
         self._clock = clock
-        self._ready = ready
         self._scheduler_state = scheduler_state
         self._expected = migrate.load(migrate.FOLDER)[-1].version
 
@@ -125,12 +114,9 @@ class Health(Resource):
         }
 
     def _look(self) -> Findings:
-        error = self._ready()
-        if error is not None:
-            return Findings(error=error, sources={})
         started = self._clock.monotonic()
         try:
-            with self._database.reading(**_PROBE_SECONDS) as conn:
+            with self._probe.reading(**_PROBE_SECONDS) as conn:
                 schema = migrate.state(conn)
                 migrate.require_current(conn, code_version=__version__)
                 sources = health.list_sources(conn, [info.name for info in self._sources])

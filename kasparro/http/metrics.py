@@ -10,12 +10,12 @@ import falcon
 
 from kasparro import __version__, errors, metrics, model
 from kasparro.http import health, params
+from kasparro.http.probe import Probe
 from kasparro.http.resource import Resource
 from kasparro.metrics import Sample
 from kasparro.store import health as source_health
 from kasparro.store import metrics as figures
 from kasparro.store import migrate
-from kasparro.store.bounded import BoundedDatabase
 
 logger = logging.getLogger("kasparro.http")
 
@@ -31,16 +31,14 @@ class Metrics(Resource):
 
     def __init__(
         self,
-        database: BoundedDatabase,
+        probe: Probe,
         sources: Mapping[str, model.SourceInfo],
         *,
-        ready: health.Ready,
         scheduler_state: Callable[[], model.SchedulerState],
         counts: metrics.HttpCounts,
     ) -> None:
-        self._database = database
+        self._probe = probe
         self._sources = list(sources.values())
-        self._ready = ready
         self._scheduler_state = scheduler_state
         self._counts = counts
 
@@ -57,10 +55,7 @@ class Metrics(Resource):
     def _look(self) -> list[Sample]:
         """What the database says; where it says nothing in time, no more than that."""
         try:
-            reason = self._ready()
-            if reason is not None:
-                raise reason
-            with self._database.reading(**_SCRAPE_SECONDS) as conn:
+            with self._probe.reading(**_SCRAPE_SECONDS) as conn:
                 schema = migrate.state(conn)
                 healths = source_health.list_sources(conn, [info.name for info in self._sources])
                 found = [*figures.list_samples(conn, self._sources), *self._of_sources(healths)]
@@ -94,4 +89,4 @@ class Metrics(Resource):
     def _of_process(self) -> Iterator[Sample]:
         yield metrics.BUILD, (__version__,), 1.0
         yield from metrics.of_scheduler(self._scheduler_state())
-        yield from metrics.of_pool(self._database.stats())
+        yield from metrics.of_pool(self._probe.database.stats())
