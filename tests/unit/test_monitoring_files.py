@@ -79,6 +79,53 @@ def test_labels_that_expressions_group_by_are_declared() -> None:
     assert {label.strip() for group in groups for label in group.split(",")} <= known
 
 
+def test_labels_that_expressions_select_are_declared() -> None:
+    """By a label that a metric does not have nothing is found, or everything."""
+    found = [pair for text in EXPRESSIONS for pair in re.findall(r"\b(kasparro_\w+)\{([^}]*)\}", text)]
+    assert len(found) > 20
+    for name, selectors in found:
+        (declared,) = named(name)
+        assert set(re.findall(r"(\w+)\s*[=!]", selectors)) <= {*metrics.DECLARED[declared].labels, "instance", "le"}
+
+
+def test_legends_show_labels_that_their_expressions_leave() -> None:
+    """Another label would be shown as nothing, and lines could not be told apart."""
+    for target in (target for panel in panels() for target in panel.get("targets", ())):
+        groups = re.findall(r"by \(([a-z, ]+)\)", target["expr"])
+        names = [{"instance", *metrics.DECLARED[name].labels} for name in named(target["expr"])]
+        left = {label.strip() for label in groups[0].split(",")} if groups else set().union(*names)
+        assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= left, target
+
+
+def test_panels_have_the_fields_of_their_schema() -> None:
+    """What Grafana would add to a dashboard of an older schema it does not add to one that calls itself newer."""
+    (board,) = (json.loads(path.read_text(encoding="utf-8")) for path in DASHBOARDS)
+    # From 37 on a legend is shown where showLegend says so, from 36 on a datasource is named by type and uid.
+    assert board["schemaVersion"] >= 37
+    wanted = {
+        "row": {"collapsed", "panels"}, "stat": {"reduceOptions"}, "table": {"showHeader"},
+        "timeseries": {"legend", "tooltip"},
+    }  # fmt: skip
+    for panel in panels():
+        given = panel if panel["type"] == "row" else panel["options"]
+        assert wanted[panel["type"]] <= given.keys()
+        assert panel["type"] != "timeseries" or given["legend"]["showLegend"] is True
+        sources = [each["datasource"] for each in (panel, *panel.get("targets", ())) if panel["type"] != "row"]
+        assert all(each.keys() == {"type", "uid"} for each in sources)
+        letters = [target["refId"] for target in panel.get("targets", ())]
+        assert len(letters) == len(set(letters))
+
+
+def test_panels_do_not_overlap() -> None:
+    """Grafana would push them somewhere."""
+    taken: set[tuple[int, int]] = set()
+    for x, y, w, h in ((panel["gridPos"][name] for name in "xywh") for panel in panels()):
+        cells = {(column, row) for column in range(x, x + w) for row in range(y, y + h)}
+        assert x + w <= 24
+        assert not cells & taken
+        taken |= cells
+
+
 def test_every_alert_is_tested() -> None:
     """That it fires; that none fires while all is well is a test of its own."""
     alerts = re.findall(r"- alert: (\w+)", ALERTS)
