@@ -293,6 +293,7 @@ def test_dashboard_says_why_the_service_is_down(browser: Browser, service: Servi
         browser.open(f"{service.url}/", key=KEY)
         browser.wait_text("#banner", "The database does not answer")
         assert browser.text("#overall") == "down"
+        assert "never ran" not in browser.text("#sources-rows")
         assert "Loading" not in browser.text("main")
     finally:
         service.api.trouble = None

@@ -81,7 +81,7 @@ function conclude(problems) {
     needKey();
   } else {
     const [, error] = real[0];
-    setBanner("bad", `${sentence(error.message)} ${updatedAt ? `What you see is from ${clock(updatedAt)} UTC.` : ""} Trying again.`);
+    setBanner("bad", `${sentence(error.message.replace(/; try again in a moment$/, ""))} ${updatedAt ? `What you see is from ${clock(updatedAt)} UTC.` : ""} Trying again.`);
     if (error.kind === "away") {
       setAttribute(find("overall"), "data-status", "down");
       setText(find("overall"), "no answer");

@@ -46,7 +46,7 @@ function cells(name, health, stats) {
     lastRun(health, run),
     health?.data_age_seconds === null || health === undefined ? NONE : [{ text: `${span(health.data_age_seconds)} old`, class: "main" }],
     nextRun(health, run),
-    stats ? [{ text: span(stats.duration.last), class: "main" }, { text: `median ${span(stats.duration.median)}`, class: "quiet" }] : NONE,
+    stats?.duration.last != null ? [{ text: span(stats.duration.last), class: "main" }, { text: `median ${span(stats.duration.median)}`, class: "quiet" }] : NONE,
     stats ? [{ text: count(stats.records.read), class: "main" }, { text: `${count(stats.records.inserted)} new`, class: "quiet" }] : NONE,
     stats ? rejected(stats.records) : NONE,
     stats ? budget(stats.budget, stats.throttled_seconds) : NONE,
@@ -59,6 +59,9 @@ function state(health) {
   }
   if (!health.enabled) {
     return { text: "disabled", status: "off", class: "tag" };
+  }
+  if (health.stale === null) {
+    return { text: "unknown", status: "off", class: "tag" };
   }
   if (health.stale) {
     return { text: "stale", status: "stale", class: "tag" };
@@ -79,7 +82,8 @@ function nextRun(health, run) {
 function lastRun(health, run) {
   const status = health?.last_status ?? run?.status;
   if (!status) {
-    return "never ran";
+    // While the database is away, nobody knows.
+    return health?.stale === null ? NONE : "never ran";
   }
   const parts = [{ text: status, status, class: "tag" }, ...[moment(health?.last_run_at ?? run?.started_at)].flat()];
   if (run?.error && run.status === status && status !== "succeeded") {
