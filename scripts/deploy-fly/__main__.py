@@ -41,7 +41,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         wanted = settings.read(os.environ, image=args.image)
-        flyctl = Flyctl(dry_run=args.dry_run, secrets=wanted.secrets.values())
+        flyctl = Flyctl(dry_run=args.dry_run, secrets=wanted.hidden)
         deploy(flyctl, wanted)
     except Failed as ex:
         print(ex, file=sys.stderr)
@@ -51,10 +51,11 @@ def main() -> int:
 
 def deploy(flyctl: Flyctl, wanted: Settings) -> None:
     """The whole of it, in order."""
+    # First: a mistake in it shall not be found when an app and a database are made, and cost money.
+    flyctl.tell("config", "validate", "--strict", "--app", wanted.app, "--config", "fly.toml")
     is_new = make_app(flyctl, wanted)
     make_database(flyctl, wanted, known=[] if is_new else flyctl.ask("secrets", "list", "--app", wanted.app) or [])
     flyctl.tell("secrets", "import", "--stage", "--app", wanted.app, secrets=wanted.secrets)
-    flyctl.tell("config", "validate", "--strict", "--app", wanted.app, "--config", "fly.toml")
     flyctl.tell("deploy", "--app", wanted.app, "--config", "fly.toml", "--ha=false", "--yes", *_source(wanted))
     machines = [] if flyctl.dry_run and is_new else flyctl.ask("machines", "list", "--app", wanted.app) or []
     image = wanted.image or ("IMAGE-OF-THIS-RELEASE" if flyctl.dry_run else _deployed_image(machines))
@@ -64,13 +65,14 @@ def deploy(flyctl: Flyctl, wanted: Settings) -> None:
     run_machine(flyctl, wanted, image, "--schedule", "hourly", role=_CRON)
     for machine in machines:
         if _metadata(machine).get("role") == _CRON:
-            flyctl.tell("machine", "destroy", machine["id"], "--app", wanted.app, "--force")
+            remove_machine(flyctl, wanted, machine)
     print("# nothing was done" if flyctl.dry_run else f"# {wanted.app} serves at {wanted.url}, and ingests every hour")
 
 
 def make_app(flyctl: Flyctl, wanted: Settings) -> bool:
     """Whether it had to be made."""
-    is_new = wanted.app not in map(_name, flyctl.ask("apps", "list") or [])
+    # Of this app alone: a token that is good for one app cannot list them all.
+    is_new = flyctl.ask("status", "--app", wanted.app, absent="could not find app") is None
     if is_new:
         flyctl.tell("apps", "create", wanted.app, "--org", wanted.org, "--yes")
     return is_new
@@ -102,6 +104,14 @@ def run_machine(flyctl: Flyctl, wanted: Settings, image: str, *options: str, rol
     )
 
 
+def remove_machine(flyctl: Flyctl, wanted: Settings, machine: Any) -> None:
+    """Destroy it; one that is in the middle of a run may end it in order first."""
+    if machine.get("state") == "started":
+        patience = ["--signal", "SIGTERM", "--timeout", "15", "--wait-timeout", "30s"]
+        flyctl.tell("machine", "stop", machine["id"], "--app", wanted.app, *patience)
+    flyctl.tell("machine", "destroy", machine["id"], "--app", wanted.app, "--force")
+
+
 def verify(flyctl: Flyctl, wanted: Settings, *, cron_since: str) -> None:
     """Wait for what the one-off machine ingests, then read the API from outside. Raises Failed when that does."""
     command = ["scripts/smoke", "--url", wanted.url, "--cron-since", cron_since]
@@ -124,8 +134,12 @@ def _source(wanted: Settings) -> list[str]:
 
 
 def _deployed_image(machines: Sequence[Any]) -> str:
-    """The image of the machines that a deployment keeps. Raises Failed unless there is exactly one."""
-    images = {machine["config"]["image"] for machine in machines if "fly_process_group" in _metadata(machine)}
+    """The image of the machines that a deployment keeps, by its tag: `machine run` puts the digest behind it itself.
+
+    Raises Failed unless there is exactly one.
+    """
+    kept = [machine for machine in machines if "fly_process_group" in _metadata(machine)]
+    images = {machine["config"]["image"].partition("@")[0] for machine in kept}
     if len(images) != 1:
         raise Failed(f"the machines should all run the new image, but run {sorted(images) or 'none'}: deploy again")
     return str(images.pop())

@@ -14,6 +14,7 @@ from typing import Any
 
 # The password in an address. flyctl prints the addresses of databases that it makes or attaches.
 _PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
+_MISSING = "flyctl is missing: see https://fly.io/docs/flyctl/install"
 # Seconds for a question; orders, such as building an image, take as long as they take.
 _ANSWER_SECONDS = 120
 
@@ -30,8 +31,11 @@ class Flyctl:
         # The longest first: one may be a part of another.
         self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
 
-    def ask(self, *arguments: str) -> Any:
-        """What flyctl answers in JSON; None where it has nothing, or in a dry run where it cannot be asked."""
+    def ask(self, *arguments: str, absent: str | None = None) -> Any:
+        """What flyctl answers in JSON; None where it has nothing, or in a dry run where it cannot be asked.
+
+        `absent` is what it says when it fails because there is no such thing. Raises Failed for other failures.
+        """
         command = ["flyctl", *arguments, "--json"]
         try:
             asked = subprocess.run(
@@ -43,11 +47,14 @@ class Flyctl:
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as ex:
-            reason = "flyctl is missing: see https://fly.io/docs/flyctl/install" if _is_missing() else str(ex)
+            reason = _MISSING if _is_missing() else str(ex)
         else:
             if asked.returncode == 0:
                 return _parsed(asked.stdout)
-            reason = f"{shlex.join(command)}: {self.masked(asked.stderr.strip() or asked.stdout.strip())}"
+            said = asked.stderr.strip() or asked.stdout.strip()
+            if absent is not None and absent in said.lower():
+                return None
+            reason = f"{shlex.join(command)}: {self.masked(said)}"
         if not self.dry_run:
             raise Failed(reason)
         print(f"# not known, so as if there were nothing yet: {reason}", flush=True)
@@ -64,6 +71,8 @@ class Flyctl:
         print(f"$ {self.masked(shown)}", flush=True)
         if self.dry_run:
             return
+        if _is_missing():
+            raise Failed(_MISSING)
         with subprocess.Popen(
             ["flyctl", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:

@@ -3,7 +3,7 @@
 import re
 import subprocess
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class Settings:
     url: str
     image: str | None
     secrets: Mapping[str, str]
+    # Each value of theirs that nobody may see: the keys of clients one by one, and not the plan.
+    hidden: Sequence[str]
     smoke_key: str
     # Of fly.toml: what the scheduled machine has in common with the others.
     env: Mapping[str, str]
@@ -51,9 +53,13 @@ def read(environ: Mapping[str, str], *, image: str | None) -> Settings:
     problems, secrets = _secrets(environ, toml["env"])
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", app):
         problems.append(f"FLY_APP: must be lower-case letters, digits and dashes, got {app!r}")
+    if image is not None and "@" in image:
+        problems.append(f"IMAGE: must be named by its tag, without a digest, which flyctl adds itself, got {image!r}")
     if problems:
         raise Failed("\n".join(problems))
-    keys = Config.from_env(secrets).api_keys
+    config = Config.from_env(secrets)
+    keys = [key.reveal() for key in config.api_keys.values()]
+    others = (*config.upstream_keys.values(), config.database_url, config.direct_dsn)
     return Settings(
         app=app,
         org=environ.get("FLY_ORG") or "personal",
@@ -62,7 +68,8 @@ def read(environ: Mapping[str, str], *, image: str | None) -> Settings:
         url=environ.get("DEPLOY_URL") or f"https://{app}.fly.dev",
         image=image,
         secrets=secrets,
-        smoke_key=next(iter(keys.values())).reveal(),
+        hidden=[*keys, *(secret.reveal() for secret in others if secret is not None)],
+        smoke_key=keys[0],
         env=toml["env"],
         size=toml["vm"][0]["size"],
         memory=toml["vm"][0]["memory"],

@@ -5,6 +5,7 @@ import secrets
 import statistics
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from client import Client, Failed, wait_until
 from stack import UPSTREAM_KEYS, Stack
@@ -82,7 +83,7 @@ def read_api(client: Client) -> str:
     require(bool(first), "there is no quote at all")
     quote = first[0]
     for name, value in (("source", quote["source"]), ("symbol", quote["symbol"]), ("asset", quote["asset"])):
-        rows = client.get(f"/data?limit=20&{name}={value}")["data"]
+        rows = client.get(f"/data?{urlencode({'limit': 20, name: value})}")["data"]
         require(
             bool(rows) and all(row[name].lower() == value.lower() for row in rows), f"the filter {name} does not hold"
         )

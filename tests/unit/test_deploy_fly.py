@@ -30,10 +30,10 @@ sys.exit(state.get("fails") == "smoke")
 """
 OLD_IMAGE = "registry.fly.io/quotes:deployment-1"
 DEPLOYED = {
-    "apps": [{"Name": "quotes"}],
+    "apps": ["quotes"],
     "secrets": [{"name": "DATABASE_URL"}],
     "machines": [
-        {"id": "c1", "config": {"image": OLD_IMAGE, "metadata": {"role": "cron"}}},
+        {"id": "c1", "state": "started", "config": {"image": OLD_IMAGE, "metadata": {"role": "cron"}}},
         {"id": "m0", "config": {"image": OLD_IMAGE, "metadata": {"fly_process_group": "app"}}},
     ],
 }  # fmt: skip
@@ -95,7 +95,7 @@ def test_deploy_makes_everything_the_first_time(fly: Fly) -> None:
     done = fly.deploy()
     assert done.returncode == 0, done.stderr
     assert fly.orders == [
-        "apps create", "mpg create", "mpg attach", "secrets import", "config validate", "deploy",
+        "config validate", "apps create", "mpg create", "mpg attach", "secrets import", "deploy",
         "machine run", "smoke", "machine run",
     ]  # fmt: skip
     assert fly.arguments("mpg attach")[2] == "mp0000"
@@ -103,12 +103,21 @@ def test_deploy_makes_everything_the_first_time(fly: Fly) -> None:
 
 
 def test_deploy_makes_nothing_that_is_there(fly: Fly) -> None:
-    """A later release: the app and its database stay, the old scheduled machine goes last."""
+    """A later release: the app and its database stay, the old scheduled machine goes last, once its run has ended."""
     fly.has(**DEPLOYED)
     assert fly.deploy().returncode == 0
-    assert fly.orders[0] == "secrets import"
-    assert fly.orders[-2:] == ["machine run", "machine destroy"]
-    assert fly.arguments("machine destroy")[2] == "c1"
+    assert fly.orders[:2] == ["config validate", "secrets import"]
+    assert fly.orders[-3:] == ["machine run", "machine stop", "machine destroy"]
+    assert fly.arguments("machine stop")[2] == fly.arguments("machine destroy")[2] == "c1"
+
+
+def test_deploy_does_not_take_another_failure_for_a_new_app(fly: Fly) -> None:
+    """Only an app that flyctl cannot find is made."""
+    fly.has(**DEPLOYED, fails="status --app", reason="unauthorized")
+    done = fly.deploy()
+    assert done.returncode == 1
+    assert "unauthorized" in done.stderr
+    assert fly.orders == ["config validate"]
 
 
 def test_deploy_hands_on_secrets_by_stdin_alone(fly: Fly, tmp_path: Path) -> None:
@@ -134,7 +143,7 @@ def test_deploy_uses_a_database_of_yours(fly: Fly) -> None:
 
 def test_deploy_attaches_a_cluster_that_an_interrupted_one_made(fly: Fly) -> None:
     """Trying again goes on; nothing is paid for twice."""
-    fly.has(apps=[{"Name": "quotes"}], clusters=[{"id": "mp1234", "name": "quotes-db"}])
+    fly.has(apps=["quotes"], clusters=[{"id": "mp1234", "name": "quotes-db"}])
     assert fly.deploy().returncode == 0
     assert "mpg create" not in fly.orders
     assert fly.arguments("mpg attach")[2] == "mp1234"
@@ -142,7 +151,7 @@ def test_deploy_attaches_a_cluster_that_an_interrupted_one_made(fly: Fly) -> Non
 
 def test_scheduled_machine_runs_the_release_that_was_deployed(fly: Fly) -> None:
     """Its image, its settings and its size, every hour, and no restart: the next hour is one."""
-    fly.has(**DEPLOYED)
+    fly.has(**DEPLOYED, digest="@sha256:0123")
     fly.deploy()
     cron = fly.arguments("machine run", having="--schedule")
     assert cron[2] == NEW_IMAGE
@@ -183,6 +192,13 @@ def test_deploy_of_an_image_builds_nothing(fly: Fly) -> None:
     assert fly.arguments("machine run", having="--schedule")[2] == "registry.fly.io/quotes:deployment-0"
 
 
+def test_deploy_refuses_an_image_by_its_digest(fly: Fly) -> None:
+    """`flyctl machine run` puts another digest behind it, and would fail once the release is out."""
+    done = fly.deploy("--image", "registry.fly.io/quotes:deployment-0@sha256:0123")
+    assert (done.returncode, fly.told) == (1, [])
+    assert "IMAGE: must be named by its tag" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("env", "said"),
     [
@@ -205,24 +221,27 @@ def test_deploy_refuses_bad_settings_before_anything_is_done(fly: Fly, env: dict
 
 def test_deploy_ends_where_flyctl_fails(fly: Fly) -> None:
     """With what flyctl said, masked; nothing after it is tried."""
-    fly.has(**DEPLOYED, fails="deploy --app", reason="release_command failed at postgres://u:hidden@db")
-    done = fly.deploy()
+    fly.has(**DEPLOYED, fails="deploy --app", reason=f"release_command failed at postgres://u:hidden@db, had pro {KEY}")
+    done = fly.deploy(COINGECKO_API_PLAN="pro")
     assert done.returncode == 1
-    assert "release_command failed at postgres://u:***@db" in done.stdout
+    assert "release_command failed at postgres://u:***@db, had pro ***" in done.stdout
     assert fly.orders[-1] == "deploy"
 
 
 def test_dry_run_only_asks(fly: Fly) -> None:
-    """The commands are those that would be given, and none is."""
+    """The commands are those that would be given, and none is; the plan, which is no secret, masks no word of them."""
     fly.has(**DEPLOYED)
-    done = fly.deploy("--dry-run")
+    done = fly.deploy("--dry-run", COINGECKO_API_PLAN="pro", DEPLOY_URL="https://process.example")
     assert done.returncode == 0
     assert fly.told == []
     commands = [" ".join(line.split()[2:4]) for line in done.stdout.splitlines() if line.startswith("$ flyctl ")]
     assert commands == [
-        "secrets import", "config validate", "deploy --app", "machine run", "machine run", "machine destroy"
+        "config validate", "secrets import", "deploy --app", "machine run", "machine run", "machine stop",
+        "machine destroy",
     ]  # fmt: skip
     assert f"{done.stdout}{done.stderr}".count(KEY) == 0
+    assert "--url https://process.example" in done.stdout
+    assert "    COINGECKO_API_PLAN=***" in done.stdout
 
 
 def test_dry_run_needs_no_flyctl(fly: Fly, tmp_path: Path) -> None:
