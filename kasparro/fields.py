@@ -88,11 +88,12 @@ class KnownFields:
 class FieldNotes:
     """What looking at a page's fields found, to be written with its batches.
 
-    `baseline` names the input, `learned` what is new of its usual fields, `resolved` the ids of drifts over in it.
+    `baseline` names the input, `learned` what is new of its usual fields (None: forget it), `resolved` the ids of
+    drifts over in it.
     """
 
     slice: str
     baseline: str
     found: tuple[Drift, ...] = ()
     resolved: tuple[int, ...] = ()
-    learned: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+    learned: Mapping[str, Mapping[str, Any] | None] = field(factory=dict)

@@ -12,7 +12,7 @@ from kasparro.commands.signals import Stop
 from kasparro.config import Config
 from kasparro.etl.prune import Pruned
 
-_NUMBERS = ("raw records", "rejections", "runs")
+_NUMBERS = ("raw records", "rejections", "drifts", "runs")
 
 
 def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
@@ -31,4 +31,4 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
 
 
 def _row(source: str, each: Pruned) -> list[object]:
-    return [source, each.raw_records, each.rejections, each.runs]
+    return [source, each.raw_records, each.rejections, each.drifts, each.runs]

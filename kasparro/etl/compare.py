@@ -240,11 +240,11 @@ class Watch:
         is_told = (one.path, one.kind) in self._told
         return not is_told and drift.is_over(one.kind, one.path, self._baseline, self._seen, rules)
 
-    def _learned(self, still: Collection[OpenDrift], rules: drift.Rules) -> dict[str, dict[str, Any]]:
+    def _learned(self, still: Collection[OpenDrift], rules: drift.Rules) -> dict[str, dict[str, Any] | None]:
         """What is usual now, of fields that no drift is about: those of an open one are when somebody says so."""
         paths = {path for one in still for path in (one.path, one.renamed_to) if path is not None} | self._disputed
         learned = drift.learn(self._baseline, self._seen, rules, apart_from=paths)
-        return {path: each.as_json() for path, each in learned.items()}
+        return {path: None if each is None else each.as_json() for path, each in learned.items()}
 
     def _names(self, path: str) -> list[str]:
         """The quote fields that read a path."""

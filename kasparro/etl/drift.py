@@ -33,6 +33,8 @@ _JUMP = 0.3
 _SCALE = 2.0
 # How much of what is usual one more read makes up: a change of weather is the new weather after some ten.
 _WEIGHT = 0.2
+# The share of records, as low as rounding lets it fall, at which a field that is gone is forgotten: others need room.
+_FORGOTTEN = 0.002
 
 
 @frozen(kw_only=True)
@@ -99,12 +101,12 @@ def differences(
 
 def learn(
     baseline: Mapping[str, Usual], seen: Profile, rules: Rules, *, apart_from: Collection[str] = ()
-) -> dict[str, Usual]:
+) -> dict[str, Usual | None]:
     """What is new of the usual fields after all that was read, `apart_from` paths that are under dispute.
 
-    Of few records only which required fields there are.
+    None for one that is forgotten. Of few records only which required fields there are.
     """
-    learned: dict[str, Usual] = {}
+    learned: dict[str, Usual | None] = {}
     if seen.records < MIN_RECORDS:
         for path in {*rules.required} & {*seen.fields} - {*baseline} - {*apart_from}:
             now = usual.of(seen.fields[path], seen.records)
@@ -117,9 +119,13 @@ def learn(
         known = baseline.get(path)
         # A field that was not there before is there in that share from the start, of an input that is known or not.
         after = now if known is None or known.sketched else usual.blend(known, now, _WEIGHT)
-        if after != known and path not in apart_from:
+        if path in apart_from:
+            continue
+        if found is None and after.share <= _FORGOTTEN:
+            learned[path] = None
+        elif after != known:
             learned[path] = after
-    room = profile.MAX_PATHS - len(baseline)
+    room = profile.MAX_PATHS - len(baseline) + list(learned.values()).count(None)
     new = [path for path in learned if path not in baseline][max(room, 0) :]
     return {path: each for path, each in learned.items() if path not in new}
 

@@ -39,6 +39,7 @@ class Pruned:
 
     raw_records: int = 0
     rejections: int = 0
+    drifts: int = 0
     runs: int = 0
 
 
@@ -54,16 +55,18 @@ class Pruner:
     def prune(self, *, raw_days: int | None = None, keep_runs: int | None = None) -> dict[str, Pruned]:
         """Prune raw records that changed no quote for `raw_days`, and all but `keep_runs` ended runs of each source.
 
-        Rejections that were resolved that long ago go with the raw records. What went, by source. Raises StoppedError
-        when told to stop, DatabaseError when the database fails for longer than a lease lasts.
+        Rejections that were resolved, and drifts that were closed, that long ago go with the raw records. What went, by
+        source. Raises StoppedError when told to stop, DatabaseError when the database fails for longer than a lease
+        lasts.
         """
         pruned: dict[str, Pruned] = {}
         if raw_days is not None:
             before = self._do(lambda conn: pruning.cutoff(conn, days=raw_days))
             for source in self._do(pruning.list_sources):
                 raw = sum(self._do(step) for step in self._raw_steps(source, before))
-                rejections = self._repeat(_deleting_rejections(source, before))
-                pruned[source] = Pruned(raw_records=raw, rejections=rejections)
+                rejections = self._repeat(_deleting(pruning.delete_rejections, source, before))
+                drifts = self._repeat(_deleting(pruning.delete_drifts, source, before))
+                pruned[source] = Pruned(raw_records=raw, rejections=rejections, drifts=drifts)
         if keep_runs is not None:
             for old in self._do(lambda conn: pruning.list_old_runs(conn, keep=keep_runs)):
                 so_far = pruned.get(old.source, Pruned())
@@ -138,8 +141,8 @@ class Pruner:
             raise errors.StoppedError("the process was asked to stop")
 
 
-def _deleting_rejections(source: str, before: datetime) -> Step:
-    return lambda conn: pruning.delete_rejections(conn, source, before=before, limit=_ROWS)
+def _deleting(delete: Callable[..., int], source: str, before: datetime) -> Step:
+    return lambda conn: delete(conn, source, before=before, limit=_ROWS)
 
 
 def _deleting_runs(old: pruning.OldRuns) -> Step:

@@ -77,7 +77,7 @@ def write(conn: Connection, source: str, run_id: int, notes: FieldNotes) -> None
             insert into field_baselines as b (source, slice, fields)
             values (%(source)s, %(slice)s, %(fields)s)
             on conflict (source, slice) do update
-            set fields = b.fields || excluded.fields, updated_at = clock_timestamp()
+            set fields = jsonb_strip_nulls(b.fields || excluded.fields), updated_at = clock_timestamp()
             """,
             {"source": source, "slice": notes.baseline, "fields": Jsonb(notes.learned)},
         )

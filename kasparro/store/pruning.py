@@ -1,4 +1,4 @@
-"""What is old enough to go? Raw records, resolved rejections and runs, a bounded number at a time.
+"""What is old enough to go? Raw records, resolved rejections, closed drifts and runs, a bounded number at a time.
 
 Quotes stay for ever, and so do totals: only what they were made of, and how, is forgotten.
 """
@@ -106,6 +106,29 @@ def delete_rejections(conn: Connection, source: str, *, before: datetime, limit:
             where source = %(source)s
             and resolved_at < %(before)s
             order by id
+            limit %(limit)s
+        )
+        """,
+        {"source": source, "before": before, "limit": limit},
+    ).rowcount
+
+
+def delete_drifts(conn: Connection, source: str, *, before: datetime, limit: int) -> int:
+    """Delete drifts that were closed before that time, at most so many; how many.
+
+    What is read by a rename, or by none because somebody said so, stays.
+    """
+    return conn.execute(
+        """
+        delete from drifts
+        where id in (
+            select d.id
+            from drifts d
+            where d.source = %(source)s
+            and d.closed_at < %(before)s
+            and not (d.kind = 'renamed' and d.status = 'rejected')
+            and not exists (select from field_renames f where f.drift_id = d.id)
+            order by d.id
             limit %(limit)s
         )
         """,

@@ -123,7 +123,7 @@ def test_old_raw_records_are_pruned_while_serving(home: Path, start: Start, env:
     start("serve", "--no-migrate", env=env | {"KASPARRO_RAW_RETENTION_DAYS": "7"})
     wait_until(lambda: count("select count(*) from raw_records") == 0, "the old record is gone")
     pruned = run("prune", "--runs", "1", "--raw-days", "1", "--json", env=env)
-    assert json.loads(pruned.stdout)["pruned"]["csv"] == {"raw_records": 0, "rejections": 0, "runs": 1}
+    assert json.loads(pruned.stdout)["pruned"]["csv"] == {"raw_records": 0, "rejections": 0, "drifts": 0, "runs": 1}
     assert count("select count(*) from quotes") == 1
 
 

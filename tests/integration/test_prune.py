@@ -70,6 +70,30 @@ def test_records_of_open_rejections_stay_unless_they_are_expected(etl):
     assert etl.rows("select external_id from rejections order by 1") == [("gone",), ("open",)]
 
 
+def test_drift_goes_when_it_was_closed_long_ago(etl):
+    """Unless it is what the source is read by, or a rename that must not be proposed again."""
+    etl.conn.execute(
+        """
+        insert into drifts (source, path, kind, renamed_to, action, status, closed_at, first_run_id, last_run_id)
+        select 'coinpaprika', path, kind, renamed_to, 'warned', status, closed_at, 1, 1
+        from (
+            values
+                ('old', 'missing', null, 'resolved', '2020-01-01'::timestamptz),
+                ('new', 'missing', null, 'resolved', clock_timestamp()),
+                ('open', 'missing', null, 'open', null),
+                ('rejected', 'renamed', 'b', 'rejected', '2020-01-01'),
+                ('in_force', 'renamed', 'b', 'accepted', '2020-01-01')
+        ) d (path, kind, renamed_to, status, closed_at)
+        """
+    )
+    etl.conn.execute(
+        "insert into field_renames (source, path, renamed_to, drift_id) "
+        "select source, path, renamed_to, id from drifts where path = 'in_force'"
+    )
+    assert pruner(etl).prune(raw_days=30)["coinpaprika"] == Pruned(drifts=1)
+    assert {path for (path,) in etl.rows("select path from drifts")} == {"new", "open", "rejected", "in_force"}
+
+
 def test_rejected_record_goes_when_the_operator_closes_its_rejection(etl):
     """With the statement of docs/OPERATIONS.md: what the upstream corrected stays open by itself, for ever."""
     etl.run(page(record("btc", price="x")))

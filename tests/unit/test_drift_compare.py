@@ -118,6 +118,15 @@ def test_nothing_is_learned_when_nothing_changed() -> None:
     assert drift.learn(known, look(*records(a=price, b="x")), NO_RULES) == {}
 
 
+def test_field_that_is_gone_for_long_is_forgotten() -> None:
+    """A list whose fields are called by ids would leave no room for others."""
+    known = baseline(a=price, old="x")
+    for _ in range(40):
+        learned = drift.learn(known, look(*records(a=price)), NO_RULES)
+        known = {path: each for path, each in (known | learned).items() if each is not None}
+    assert set(known) == {"a"}
+
+
 def test_fields_differ_when_they_come_go_and_change_their_type() -> None:
     """One of each kind, and only those."""
     known = baseline(a=price, b="x", c=price, d="z", volume=price)
