@@ -122,7 +122,9 @@ class Watch:
 
     def _rules(self, known: KnownFields) -> drift.Rules:
         reads = [paths for spec in self._maps.values() for paths in spec.reads]
-        money = [self._maps[name] for name in _MONEY if name in self._maps and self._source.reads_all]
+        # The past of one listing runs on another scale than the next one's.
+        is_alike = self._source.reads_all and self._slice == LIVE
+        money = [self._maps[name] for name in _MONEY if name in self._maps and is_alike]
         return drift.Rules(
             optional=self._source.drift.optional,
             alternatives={
