@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from attrs import frozen
 from psycopg import sql
 
+from kasparro.fields import REJECTION_CODES
 from kasparro.store import db, record_pages, timestamps
 from kasparro.store.record_pages import Chosen, RecordPage, Shown
 
@@ -24,6 +25,50 @@ COLUMNS = sql.SQL(
     last_seen_at=timestamps.rfc3339("j.last_seen_at"),
     resolved_at=timestamps.rfc3339("j.resolved_at"),
     max_bytes=sql.Literal(MAX_PAYLOAD_BYTES),
+)
+
+# Rejections of one source and code that are counted at most: somebody looks at them every ten seconds.
+MAX_COUNTED = 1_000
+# What is open of a source, by code, that with the newest first. Needs a row `c` with a source in scope.
+OPEN_BY_CODE = sql.SQL(
+    """
+    select coalesce(
+        json_agg(
+            json_build_object('code', k.code, 'expected', e.expected, 'records', o.records, 'newest', row_to_json(n))
+            order by n.id desc
+        ),
+        '[]'
+    )
+    from unnest({codes}::text[]) as k (code)
+    cross join (values (false), (true)) as e (expected)
+    cross join lateral (
+        select j.id, j.message, j.external_id, j.slice, j.run_id, {last_seen_at} as last_seen_at
+        from rejections j
+        where j.source = c.source
+        and j.expected = e.expected
+        and j.code = k.code
+        and j.resolved_at is null
+        order by -j.id
+        limit 1
+    ) n
+    cross join lateral (
+        select count(*) as records
+        from (
+            select
+            from rejections j
+            where j.source = c.source
+            and j.expected = e.expected
+            and j.code = k.code
+            and j.resolved_at is null
+            order by -j.id
+            limit {most}
+        ) j
+    ) o
+    """
+).format(
+    codes=sql.Literal(sorted(REJECTION_CODES)),
+    last_seen_at=timestamps.rfc3339("j.last_seen_at"),
+    most=sql.Literal(MAX_COUNTED),
 )
 
 

@@ -9,7 +9,7 @@ from attrs import frozen
 from psycopg import sql
 
 from kasparro import model
-from kasparro.store import buckets, checkpoints, db, run_records, timestamps
+from kasparro.store import buckets, checkpoints, db, rejection_records, run_records, timestamps
 
 # Finished runs that durations are taken over: a day or so at usual schedules, read from an index in a millisecond.
 _DURATION_RUNS = 100
@@ -94,7 +94,8 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
                     'month_used', {month_used},
                     'month_limit', w.month_limit
                 ) as budget,
-                json_build_object('position', p.position, 'watermark', {watermark}, 'slices', k.slices) as checkpoint
+                json_build_object('position', p.position, 'watermark', {watermark}, 'slices', k.slices) as checkpoint,
+                ({open_by_code}) as open_rejections
             from counted c
             join wanted w on w.source = c.source
             left join schedules s on s.source = c.source
@@ -149,6 +150,7 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
         tokens=buckets.TOKENS,
         month_used=buckets.MONTH_USED,
         of_now=checkpoints.OF_NOW,
+        open_by_code=rejection_records.OPEN_BY_CODE,
     )
     totals, sources = db.one(
         conn.execute(

@@ -45,6 +45,31 @@ def add_totals(api: fixtures.Api, source: str) -> None:
     )
 
 
+def test_open_rejections_are_counted_by_code(api: fixtures.Api) -> None:
+    """Each code with its newest, expected ones apart; what is resolved is not open."""
+    api.conn.execute(
+        """
+        insert into rejections (
+            source, slice, code, dedup_key, stage, message, content_hash, expected, run_id, first_seen_at, last_seen_at,
+            resolved_at
+        )
+        select
+            'csv', 'a.csv', code, gen_random_uuid(), 'normalise', 'number ' || n, gen_random_uuid(), expected, n,
+            %(at)s, %(at)s, case when n = 4 then now() end
+        from (values ('not_text', false, 3), ('price_missing', true, 2), ('price_missing', false, 4))
+            as k (code, expected, most),
+            generate_series(1, most) n
+        """,
+        {"at": fixtures.START},
+    )
+    found = by_source(api)
+    counts = [(one["code"], one["expected"], one["records"]) for one in found["csv"]["open_rejections"]]
+    assert counts == [("price_missing", False, 3), ("price_missing", True, 2), ("not_text", False, 3)]
+    newest = found["csv"]["open_rejections"][-1]["newest"]
+    assert (newest["message"], newest["run_id"], newest["last_seen_at"]) == ("number 3", 3, "2024-01-01T00:00:00Z")
+    assert found["coingecko"]["open_rejections"] == []
+
+
 def test_source_that_never_ran_has_zeros_and_nulls(api: fixtures.Api) -> None:
     """Every configured source is there from the first second."""
     found = by_source(api)

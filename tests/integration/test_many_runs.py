@@ -1,4 +1,4 @@
-"""What is asked over and over reads few rows, however many runs one source has, windows of its past, and old drifts."""
+"""What is asked over and over reads few rows, however many runs, windows of the past and findings one source has."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -12,8 +12,8 @@ from kasparro.store import db, measures, metrics, run_comparisons, run_records, 
 
 # Enough that Postgres prefers an index to all of them; a year of every five minutes is five times as many.
 RUNS = 20_000
-# The statistics take the durations of a hundred runs of every source.
-FEW = 1_000
+# The statistics take the durations of a hundred runs of every source, and count a thousand rejections of a code.
+FEW = 2_000
 # One that runs all the time, one that seldom did and long ago, one of which only the past was read, one that never ran.
 SOURCES = [fixtures.source(name) for name in ("busy", "rare", "past", "unknown")]
 
@@ -54,6 +54,18 @@ def database(databases: Any) -> Iterator[str]:
             """,
             (RUNS,),
         )
+        conn.execute(
+            """
+            insert into rejections (
+                source, slice, code, dedup_key, stage, message, content_hash, expected, run_id, first_seen_at,
+                last_seen_at
+            )
+            select
+                'busy', '', 'price_missing', n, 'normalise', '', gen_random_uuid(), n > 20, 1, now(), now()
+            from generate_series(1, %s) n
+            """,
+            (RUNS,),
+        )
         conn.execute("vacuum analyze")
     yield databases.dsn(name)
     databases.drop(name)
@@ -74,7 +86,7 @@ def count_read(conn: db.Connection) -> int:
         """
         select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))
         from pg_stat_xact_user_tables
-        where relname in ('runs', 'checkpoints', 'drifts')
+        where relname in ('runs', 'checkpoints', 'drifts', 'rejections')
         """
     )
     return int(db.one(row)[0])

@@ -75,8 +75,9 @@ def fill(api: fixtures.Api) -> None:
             source, slice, code, dedup_key, stage, message, content_hash, expected, run_id, first_seen_at, last_seen_at
         )
         values
-            ('csv', 'a.csv', 'bad_time', 'a', 'normalise', %(hostile)s, gen_random_uuid(), false, 1, %(now)s, %(now)s),
-            ('csv', 'a.csv', 'price_missing', 'b', 'normalise', 'no', gen_random_uuid(), true, 1, %(now)s, %(now)s)
+            ('coingecko', '', 'bad_text', '', 'read', 'no', gen_random_uuid(), false, 1, %(now)s, %(now)s),
+            ('csv', 'a.csv', 'not_a_time', '', 'read', %(hostile)s, gen_random_uuid(), false, 1, %(now)s, %(now)s),
+            ('csv', 'a.csv', 'price_missing', '', 'read', 'no', gen_random_uuid(), true, 1, %(now)s, %(now)s)
         """,
         values,
     )
@@ -141,6 +142,8 @@ def test_dashboard_shows_every_part(browser: Browser, service: Service) -> None:
     assert "was in 100 % of the records, number" in browser.text("#drift-rows")
     assert HOSTILE in browser.text("#rejections-rows")
     assert "price_missing" not in browser.text("#rejections-rows")
+    assert browser.texts("#rejections-rows .code") == ["schema_drift", "not_a_time", "bad_text"]
+    assert browser.texts("#rejections-rows .n") == ["201", "1", "1"]
     browser.wait_text("#consensus", "90,000.00 USD, median of")
     assert len(browser.run("return document.querySelectorAll('#price-chart .line')")) == 2
 

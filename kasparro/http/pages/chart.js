@@ -71,7 +71,7 @@ function timeAxis(svg, x, range, width, base) {
   const { ticks, step } = timeTicks(range, Math.max(2, Math.floor(width / 90)));
   for (const at of ticks) {
     svg.append(draw("line", { class: "grid", x1: x(at), x2: x(at), y1: MARGIN.top, y2: base }));
-    const anchor = x(at) > width - 24 ? "end" : "middle";
+    const anchor = x(at) > width - 24 ? "end" : x(at) < 24 ? "start" : "middle";
     svg.append(draw("text", { class: "axis", x: x(at), y: base + 14, "text-anchor": anchor }, tick(at, step)));
   }
 }

@@ -2,7 +2,7 @@
 import { ApiError, keyNeeded, now } from "./api.js";
 import { drawAsset, moreAssets, refreshAsset, refreshAssets, showAssets } from "./assets.js";
 import { find, setAttribute, setNote, setText, show, tickTimes } from "./dom.js";
-import { refreshAnomalies, refreshDrift, refreshRejections } from "./findings.js";
+import { refreshAnomalies, refreshDrift, showRejections } from "./findings.js";
 import { clock, relative } from "./format.js";
 import { forgetKey, storeKey, storedKey } from "./key.js";
 import { drawRuns, refreshRuns, runsState } from "./runs.js";
@@ -44,6 +44,7 @@ async function refresh() {
   if (locked && names) {
     problems.push(["runs", new ApiError("key", "a key is needed")]);
   } else if (names) {
+    showRejections();
     await Promise.all([attempt("runs", refreshRuns(names)), attempt("assets", refreshAssets().then(refreshAsset))]);
     await refreshFindings(attempt, problems);
   }
@@ -62,7 +63,6 @@ async function refreshFindings(attempt, problems) {
   await Promise.all([
     attempt("anomalies", refreshAnomalies()),
     attempt("drift", refreshDrift()),
-    attempt("rejections", refreshRejections()),
   ]);
   findings = problems.length ? findings : { state, at: now() };
 }
@@ -188,7 +188,7 @@ function wireControls() {
     refresh();
   });
   find("window").addEventListener("change", refresh);
-  find("show-expected").addEventListener("change", alone(refreshRejections));
+  find("show-expected").addEventListener("change", showRejections);
   find("search").addEventListener("input", () => {
     clearTimeout(typing);
     typing = setTimeout(alone(refreshAssets), TYPING_MS);

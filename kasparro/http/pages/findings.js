@@ -2,11 +2,13 @@
 import { get } from "./api.js";
 import { fillRows, find, setNote, setText, show } from "./dom.js";
 import { NONE, count, percent } from "./format.js";
-import { configuredSources } from "./sources.js";
+import { statistics } from "./sources.js";
 
 // Findings of each kind that are asked for, and rows that are shown: what is the same but for its run is one row.
 const NEWEST = 200;
 const ROWS = 25;
+// Rejections of one source and code that the service counts at most.
+const MOST_COUNTED = 1000;
 
 // The findings that are the same, newest first, each with how many there are.
 function group(findings, key) {
@@ -20,7 +22,9 @@ function group(findings, key) {
 }
 
 export async function refreshAnomalies() {
-  const { data } = await get("/anomalies", { limit: NEWEST });
+  const { data, pagination } = await get("/anomalies", { limit: NEWEST });
+  show(find("anomalies-more"), pagination.has_more);
+  setText(find("anomalies-more"), `Counted among the newest ${count(NEWEST)}; /anomalies has all.`);
   const groups = group(data, (one) => [one.source, one.metric, one.rule, one.severity]);
   setNote("anomalies", groups.length ? null : "No run was unlike those before it.");
   fillRows(find("anomalies-rows"), groups, (one) => one.name, (one) => [
@@ -71,27 +75,20 @@ function seen({ before, after }) {
   return parts.filter(Boolean).join(", ");
 }
 
-// Of each source by itself, so that a flood of one does not hide what others have; and of all, for those no longer configured.
-async function openRejections(expected) {
-  const pages = await Promise.all([null, ...configuredSources()].map((source) => get("/rejections", { source, expected, resolved: "false", limit: NEWEST })));
-  const found = new Map(pages.flatMap((page) => page.data).map((one) => [one.id, one]));
-  return { found: [...found.values()], more: pages.some((page) => page.pagination.has_more) };
-}
-
-export async function refreshRejections() {
+// By source and code, as the statistics count them: a flood of one hides no other.
+export function showRejections() {
   const all = find("show-expected").checked;
-  const asked = await Promise.all((all ? ["false", "true"] : ["false"]).map(openRejections));
-  const newestFirst = asked.flatMap(({ found }) => found).sort((a, b) => b.id - a.id);
-  const groups = group(newestFirst, (one) => [one.source, one.code, one.field, one.expected]);
-  setNote("rejections", groups.length ? null : all ? "Every record gave a quote." : "Every record gave a quote, or is not expected to.");
-  show(find("rejections-more"), asked.some(({ more }) => more));
-  setText(find("rejections-more"), `Counted among the newest ${count(NEWEST)} of each source; /rejections has all.`);
-  fillRows(find("rejections-rows"), groups, (one) => one.name, (one) => [
-    [{ text: one.code, class: "code" }, ...(one.expected ? [{ text: "expected", class: "tag", status: "off" }] : [])],
-    one.source,
-    count(one.number),
-    one.message,
-    [{ text: one.external_id ?? "unknown", class: "main" }, { text: `run ${one.run_id}${one.slice ? `, ${one.slice}` : ""}`, class: "quiet" }],
-    { time: one.last_seen_at },
+  const kinds = statistics().flatMap(({ source, open_rejections: open }) => open.map((one) => ({ source, ...one })));
+  const shown = kinds.filter((one) => all || !one.expected).sort((a, b) => b.newest.id - a.newest.id);
+  setNote("rejections", shown.length ? null : all ? "Every record gave a quote." : "Every record gave a quote, or is not expected to.");
+  show(find("rejections-more"), shown.length > ROWS);
+  setText(find("rejections-more"), `The newest ${ROWS} kinds; /stats has all.`);
+  fillRows(find("rejections-rows"), shown.slice(0, ROWS), (one) => `${one.source} ${one.code} ${one.expected}`, ({ source, code, expected, records, newest }) => [
+    [{ text: code, class: "code" }, ...(expected ? [{ text: "expected", class: "tag", status: "off" }] : [])],
+    source,
+    records < MOST_COUNTED ? count(records) : `${count(records)} or more`,
+    newest.message,
+    [{ text: newest.external_id ?? "unknown", class: "main" }, { text: `run ${newest.run_id}${newest.slice ? `, ${newest.slice}` : ""}`, class: "quiet" }],
+    { time: newest.last_seen_at },
   ]);
 }

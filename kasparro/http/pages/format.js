@@ -36,11 +36,11 @@ export function span(seconds) {
   if (seconds === null || seconds === undefined) {
     return NONE;
   }
-  if (seconds < 1) {
+  if (seconds > 0 && seconds < 1) {
     return `${Math.round(seconds * 1000)} ms`;
   }
   if (seconds < 60) {
-    return `${seconds < 10 ? seconds.toFixed(1) : Math.floor(seconds)} s`;
+    return `${seconds && seconds < 10 ? seconds.toFixed(1) : Math.floor(seconds)} s`;
   }
   for (const [size, unit, small, smallUnit] of [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]]) {
     if (seconds >= size) {

@@ -10,16 +10,22 @@ let configured = [];
 
 export const configuredSources = () => configured;
 
+// What each source was counted for, as it was last heard; nothing before.
+let counted = [];
+
+export const statistics = () => counted;
+
 // Gives the names of the configured sources. Health needs no key, and is shown whether there are statistics or not.
 export async function refreshSources({ withStats }) {
-  const statistics = withStats ? get("/stats") : Promise.resolve(null);
-  const [health, stats] = await Promise.allSettled([get("/health", {}, { also: [503] }), statistics]);
+  const asked = withStats ? get("/stats") : Promise.resolve(null);
+  const [health, stats] = await Promise.allSettled([get("/health", {}, { also: [503] }), asked]);
   if (health.status === "rejected") {
     throw health.reason;
   }
   showOverall(health.value);
   configured = Object.keys(health.value.etl).sort();
-  const known = new Map((stats.value?.sources ?? []).map((one) => [one.source, one]));
+  counted = stats.value?.sources ?? counted;
+  const known = new Map(counted.map((one) => [one.source, one]));
   const names = [...new Set([...configured, ...known.keys()])].sort();
   fillRows(find("sources-rows"), names, (name) => name, (name) => cells(name, health.value.etl[name], known.get(name)));
   setNote("sources", names.length ? null : "No source is configured.");
