@@ -146,17 +146,12 @@ def test_dashboard_shows_every_part(browser: Browser, service: Service) -> None:
     assert browser.texts("#rejections-rows .n") == ["201", "1", "1"]
     browser.wait_text("#consensus", "90,000.00 USD, median of")
     assert len(browser.run("return document.querySelectorAll('#price-chart .line')")) == 2
-
-
-def test_dashboard_tells_what_is_gone_and_what_never_was(browser: Browser, service: Service) -> None:
-    """A removed source is no failure, one that never ran is not fresh; and codes of rejections stay in one piece."""
-    open_dashboard(browser, service)
+    # A removed source is no failure, one that never ran is not fresh; and codes of rejections stay in one piece.
     assert "not configured" in browser.text("#sources-rows tr[data-key=removed]")
     assert "no data yet" in browser.text("#sources-rows tr[data-key=csv]")
     browser.wait_text("#asset-note", "Not drawn, because no longer configured: removed.")
     find = "return [...document.querySelectorAll('#rejections-rows .code')].map((code) => code.offsetHeight)"
-    heights = browser.run(find)
-    assert set(heights) == {heights[0]}
+    assert len(set(browser.run(find))) == 1
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
@@ -173,12 +168,23 @@ def test_page_is_quiet_asks_nobody_else_and_fits_a_phone(browser: Browser, servi
     assert browser.run("return document.documentElement.scrollWidth") <= PHONE[0]
 
 
-def test_dashboard_asks_for_the_key(browser: Browser, service: Service) -> None:
-    """Health is shown without; a wrong key is refused in words, the right one kept for this tab until forgotten."""
-    browser.open(f"{service.url}/")
+def say_not_now(browser: Browser) -> None:
+    """Who does is not asked again, and can enter a key later."""
     browser.wait(lambda: browser.run("return document.activeElement.id") == "key-input", "the question")
     assert "coingecko" in browser.text("#sources-rows")
     assert browser.console() == []
+    browser.find("#key-cancel").click()
+    browser.run("document.getElementById('refresh').click()")
+    browser.wait(lambda: browser.find("#enter-key").is_displayed(), "the way back")
+    assert not browser.run("return document.getElementById('key-dialog').open")
+    assert "wants an API key" in browser.text("#banner")
+
+
+def test_dashboard_asks_for_the_key(browser: Browser, service: Service) -> None:
+    """Health is shown without; a wrong key is refused in words, the right one kept for this tab until forgotten."""
+    browser.open(f"{service.url}/")
+    say_not_now(browser)
+    browser.find("#enter-key").click()
     browser.find("#key-input").send_keys("ключ\n")
     browser.wait_text("#key-error", "ASCII")
     browser.find("#key-input").clear()
@@ -194,20 +200,10 @@ def test_dashboard_asks_for_the_key(browser: Browser, service: Service) -> None:
     assert "btc" not in browser.text("#assets-rows")
 
 
-def test_dashboard_goes_on_without_a_key_for_who_wants_none(browser: Browser, service: Service) -> None:
-    """Who says "not now" is not asked again, and can enter one later."""
-    browser.open(f"{service.url}/")
-    browser.wait(lambda: browser.run("return document.activeElement.id") == "key-input", "the question")
-    browser.find("#key-cancel").click()
-    browser.run("document.getElementById('refresh').click()")
-    browser.wait(lambda: browser.find("#enter-key").is_displayed(), "the way back")
-    assert not browser.run("return document.getElementById('key-dialog').open")
-    assert "wants an API key" in browser.text("#banner")
-
-
 def test_dashboard_finds_assets(browser: Browser, service: Service) -> None:
-    """Typing narrows the table down; the address tells which asset is shown, so that it can be passed on."""
-    open_dashboard(browser, service)
+    """Typing narrows the table down; the address tells which is shown, and where it names none one is chosen."""
+    open_dashboard(browser, service, "#asset=%E0%A4%A")
+    browser.wait_text("#consensus", "median of")
     browser.find("#search").send_keys("odd")
     browser.wait(lambda: len(browser.texts("#assets-rows tr")) == 1, "one row")
     assert HOSTILE in browser.text("#assets-rows")
@@ -217,12 +213,6 @@ def test_dashboard_finds_assets(browser: Browser, service: Service) -> None:
     browser.wait_text("#consensus", "No consensus")
     browser.find("#search").send_keys("-nothing")
     browser.wait_text("[data-section=assets] [data-note]", "Nothing is called")
-
-
-def test_dashboard_chooses_an_asset_where_the_address_names_none(browser: Browser, service: Service) -> None:
-    """One that was mangled on its way, too."""
-    open_dashboard(browser, service, "#asset=%E0%A4%A")
-    browser.wait_text("#consensus", "median of")
 
 
 def test_dashboard_learns_how_a_long_run_ended(browser: Browser, service: Service) -> None:
@@ -259,18 +249,35 @@ def test_dashboard_shows_what_is_new_and_leaves_the_rest_alone(browser: Browser,
     assert browser.run(state) == before == ["search", 300, HOSTILE]
 
 
+# Tells which timers are set, so that nobody has to wait to see that nothing happens. Put in place while one is.
+WATCH_TIMERS = """
+    window.pending = new Map();
+    const [set, clear] = [window.setTimeout, window.clearTimeout];
+    window.setTimeout = (work, wait) => {
+        const id = set(() => { pending.delete(id); work(); }, wait);
+        pending.set(id, wait);
+        return id;
+    };
+    window.clearTimeout = (id) => { pending.delete(id); clear(id); };
+"""
+
+
+def timers(browser: Browser) -> list[int]:
+    """The milliseconds of every timer that is set. None is while the page looks."""
+    return list(browser.run("return [...pending.values()]"))
+
+
 def test_dashboard_rests_while_nobody_looks(browser: Browser, service: Service) -> None:
     """In a hidden tab nothing is asked for; once seen again, everything is, at once."""
     open_dashboard(browser, service, "?every=1")
+    browser.run(WATCH_TIMERS)
+    browser.wait(lambda: timers(browser) == [1000], "the next look")
     hide = "Object.defineProperty(document, 'hidden', {value: arguments[0], configurable: true});"
     tell = "document.dispatchEvent(new Event('visibilitychange'));"
+    # A look may have begun meanwhile; it is the last one.
     browser.run(hide + tell, True)
-    # One look may be under way.
-    pause = "setTimeout(arguments[0], 1300)"
-    browser.driver.execute_async_script(pause)
     browser.requests()
-    browser.driver.execute_async_script(pause)
-    assert browser.requests() == []
+    assert timers(browser) == []
     browser.run(hide + tell, False)
     browser.wait(browser.requests, "a look")
 
@@ -306,19 +313,14 @@ def test_dashboard_waits_as_long_as_it_is_told(browser: Browser, service: Servic
     """A 429 is said in the service's words, and nothing is asked for before its Retry-After."""
     open_dashboard(browser, service, "?every=1")
     browser.run(
-        """
-        window.asked = 0;
+        WATCH_TIMERS
+        + """
         const told = {status: 429, headers: {"Retry-After": "600"}};
-        window.fetch = async () => {
-            window.asked += 1;
-            return new Response('{"detail": "too many questions"}', told);
-        };
+        window.fetch = async () => new Response('{"detail": "too many questions"}', told);
         """
     )
     browser.wait_text("#banner", "Too many questions.")
-    asked = browser.run("return window.asked")
-    browser.driver.execute_async_script("setTimeout(arguments[0], 1300)")
-    assert browser.run("return window.asked") == asked
+    assert timers(browser) == [600_000]
     assert "coingecko" in browser.text("#sources-rows")
 
 
