@@ -126,6 +126,8 @@ def _changes(found: Json) -> Iterator[str]:
         if found[name]["changed"]:
             yield f"{name} changed: {found[name]['a']}, before {found[name]['b']}"
     schema = found["schema"]
+    if schema["a"] and schema["b"] and schema["changed"] is None:
+        yield "fields: not compared, as the runs read different files"
     for kind in ("added", "missing"):
         if schema[kind]:
             yield f"fields {kind}: {', '.join(schema[kind])}"

@@ -305,6 +305,7 @@ def test_dashboard_says_why_the_service_is_down(browser: Browser, service: Servi
         assert browser.text("#overall") == "down"
         assert "never ran" not in browser.text("#sources-rows")
         assert "Loading" not in browser.text("main")
+        assert faults(browser) == []
     finally:
         service.api.trouble = None
 
@@ -336,6 +337,13 @@ def test_dashboard_of_an_empty_service_is_calm(browser: Browser, databases: Any)
         assert browser.console() == []
 
 
+def faults(browser: Browser) -> list[tuple[str, list[str]]]:
+    """What axe-core finds wrong with the page as it is."""
+    axe = Axe(browser.driver)
+    axe.inject()
+    return [(one["id"], [node["html"][:150] for node in one["nodes"]]) for one in axe.run()["violations"]]
+
+
 @pytest.mark.parametrize(("size", "dark"), [(PHONE, True), (DESKTOP, False)], ids=["phone-dark", "desktop-light"])
 def test_dashboard_is_accessible(browser: Browser, service: Service, size: tuple[int, int], dark: bool) -> None:
     """axe-core finds no fault: contrast, names, landmarks, tables, in both colour schemes."""
@@ -344,10 +352,7 @@ def test_dashboard_is_accessible(browser: Browser, service: Service, size: tuple
     ground = browser.run("return getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, ground[4:-1].split(","))) < 200) == dark
     assert browser.run("return document.documentElement.scrollWidth") <= size[0]
-    axe = Axe(browser.driver)
-    axe.inject()
-    found = axe.run()["violations"]
-    assert [(one["id"], [node["html"][:150] for node in one["nodes"]]) for one in found] == []
+    assert faults(browser) == []
 
 
 def test_reader_tries_a_call_with_the_key(browser: Browser, service: Service) -> None:

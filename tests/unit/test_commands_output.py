@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from kasparro.commands import logs, output, signals
+from kasparro.commands import logs, output, runs, signals
 from kasparro.config import Config, Secret
 
 
@@ -146,3 +146,12 @@ def test_bug_that_nobody_caught_is_one_line_without_secrets(logged: io.StringIO)
     lines = [json.loads(line) for line in logged.getvalue().splitlines()]
     assert [(line["level"], line.get("thread_name")) for line in lines] == [("CRITICAL", "run-x"), ("CRITICAL", None)]
     assert all(line["exc_info"].endswith("ValueError: ***") for line in lines)
+
+
+def test_comparison_says_so_when_the_fields_of_different_files_are_not_compared() -> None:
+    """Silence would look like no difference."""
+    same = {"changed": False, "a": "x", "b": "x"}
+    schema = {"changed": None, "a": "x", "b": "y", "added": None, "missing": None, "type_changed": None}
+    found = {"configuration": same, "code": same, "schema": schema}
+    assert list(runs._changes(found)) == ["fields: not compared, as the runs read different files"]
+    assert list(runs._changes({**found, "schema": {**schema, "b": None}})) == []
