@@ -259,6 +259,7 @@ OTHER_CURRENCIES = [
     ("BTC-USD.csv", "date,a,b\n2024-01-01,5,6\n", "with price_usd"),
     ("a.csv", "date,pair,Close EUR\n2024-01-01,BTC/USD,5\n", "no US dollars but EUR"),
     ("a.csv", "date,symbol,Price BTC\n2024-01-01,ETH,0.03\n", "prices are in BTC"),
+    ("prices_eur.csv", "date,BTC-USD,ETH-USD\n2024-01-01,5,6\n", "prices are in EUR"),
     ("a.csv", "date,symbol,price\n2024-01-01,BTC,5 kr\n", "no US dollars but 5 kr"),
 ]  # fmt: skip
 
