@@ -52,6 +52,8 @@ CASES = [
     *_renames("price", "price", "quote.price", "market_data.current_price", "price.usd"),
     *_renames("cap", "quotes.USD.market_cap", "market_cap_usd", "quote.USD.marketCap", "market_cap.usd"),
     *_renames("volume", "total_volume", "market_data.total_volume", "total_volume.usd"),
+    *_renames("cap", "market_cap.value", "market_cap", "mcap"),
+    *_renames("volume", "total_volume.usd", "total_volume.latest"),
     # What only somebody who knows could tell.
     *_renames("price", "current_price", "worth", "cost"),
     *_renames("symbol", "symbol", "code"),
