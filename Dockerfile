@@ -1,8 +1,9 @@
 # The service as an image: `kasparro` is PID 1 and handles signals, the user is not root, and the root file system may be
 # read-only. DATABASE_URL is all it needs; without one it says so and exits 2 (the embedded PostgreSQL is not in here).
 #
-# The base is pinned by tag. Whoever builds for others pins it by digest too, in this one line:
-# python:3.13-slim-bookworm@sha256:..., as `docker buildx imagetools inspect python:3.13-slim-bookworm` prints it.
+# The base is pinned by tag, so that a build has Debian's and Python's latest security fixes. Whoever wants the same base every time pins
+# it by digest too, in this one line: python:3.13-slim-bookworm@sha256:..., as
+# `docker buildx imagetools inspect python:3.13-slim-bookworm` prints it.
 FROM python:3.13-slim-bookworm AS base
 
 

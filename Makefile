@@ -7,8 +7,8 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo run up down down-clean logs demo-up demo-down smoke deploy test test-pages test-image chaos check lint types \
-	lint-workflows promtool compose-check format lock bench clean
+.PHONY: help install demo run up down down-clean logs backup restore new-password demo-up demo-down smoke deploy test \
+	test-pages test-image chaos check lint types lint-workflows promtool compose-check format lock bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
@@ -33,6 +33,15 @@ down-clean: ## stop it and remove its data
 logs: ## follow its logs
 	@scripts/stack logs
 
+backup: ## dump its data to a file: FILE=kasparro.dump
+	@scripts/stack backup '$(FILE)'
+
+restore: ## put such a dump in the place of its data: FILE=kasparro.dump
+	@scripts/stack restore '$(FILE)'
+
+new-password: ## give its database another password, also when .env was lost; the data stay
+	@scripts/stack new-password
+
 demo-up: ## the same with stand-in upstreams, beside the data of make up
 	@COMPOSE_PROFILES=demo scripts/stack up
 
@@ -40,10 +49,10 @@ demo-down: ## stop that, and remove its data
 	@COMPOSE_PROFILES=demo scripts/stack down-clean
 
 smoke: $(STAMP) ## show it end to end: in Docker, else in processes; URL=https://... only reads from a deployed one
-	@exec $(BIN)/python scripts/smoke $(if $(URL),--url $(URL))
+	@exec $(BIN)/python scripts/smoke $(if $(URL),--url '$(URL)')
 
 deploy: $(STAMP) ## to Fly.io; DRY_RUN=1 shows the commands, IMAGE=... takes an earlier release's image
-	@exec $(BIN)/python scripts/deploy-fly $(if $(DRY_RUN),--dry-run) $(if $(IMAGE),--image '$(IMAGE)')
+	@exec $(BIN)/python scripts/deploy-fly $(if $(filter-out 0,$(DRY_RUN)),--dry-run) $(if $(IMAGE),--image '$(IMAGE)')
 
 test: $(STAMP) ## run the whole test suite, one worker a core
 	@exec $(BIN)/python -m pytest -n auto --maxprocesses=4

@@ -90,6 +90,10 @@ class ComposeStack:
 
     def close(self) -> None:
         self._run("down", "--volumes", "--remove-orphans", "--timeout", "5")
+        # The image has the project's name.
+        subprocess.run(
+            ["docker", "image", "rm", self._environ["COMPOSE_PROJECT_NAME"]], capture_output=True, check=False
+        )
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _base_environ(self) -> dict[str, str]:
@@ -112,6 +116,7 @@ class ComposeStack:
                 "KASPARRO_SOURCE_COINGECKO_URL": f"{_INTERNAL_UPSTREAM}/api/v3",
                 "ARCHIVES_FOLDER": "demo-archives",
                 "SOURCES_FOLDER": str(self._folder / "sources"),
+                "SECRETS_FOLDER": str(self._folder / "sources"),
             }
         )
 

@@ -27,10 +27,12 @@ SECRETS = ("KASPARRO_API_KEYS", "POSTGRES_PASSWORD", "GRAFANA_PASSWORD", "COINPA
 
 
 def _handed_on() -> dict[str, str]:
-    """What compose puts into the service's environment."""
-    block = re.search(r"^x-settings: &settings\n((?:  .*\n)+)", COMPOSE, re.MULTILINE)
-    assert block
-    return dict(re.findall(r'^  ([A-Z_]+): "(.*)"$', block[1], re.MULTILINE))
+    """What compose puts into the service's environment, but for libpq's own variable."""
+    blocks = re.findall(r"^x-(?:database|settings): &\w+\n((?:  .*\n)+)", COMPOSE, re.MULTILINE)
+    assert len(blocks) == 2
+    found = dict(re.findall(r'^  ([A-Z_]+): "?([^"\n]*)"?$', "".join(blocks), re.MULTILINE))
+    del found["PGPASSWORD"]
+    return found
 
 
 def _services() -> dict[str, str]:
@@ -76,7 +78,18 @@ def test_source_settings_reach_the_service_in_compose() -> None:
 
 def test_compose_hands_on_nothing_that_is_no_setting() -> None:
     """A name that was removed or misspelt would be a warning at every start."""
-    assert _handed_on().keys() <= config.VARIABLES.keys() | _built_in_settings()
+    names = {name.removesuffix("_FILE") for name in _handed_on()}
+    assert names <= config.VARIABLES.keys() | _built_in_settings()
+
+
+def test_every_secret_reaches_the_service_as_a_file_too() -> None:
+    """From the folder of secrets; migrations need none of them."""
+    for name in ("KASPARRO_API_KEYS", "COINPAPRIKA_API_KEY", "COINGECKO_API_KEY"):
+        assert _handed_on()[f"{name}_FILE"] == f"${{{name}_FILE:-}}"
+        assert _exemplified()[f"{name}_FILE"].startswith("/secrets/")
+    assert "environment: *database" in _services()["migrate"]
+    assert ":/secrets:ro" in _services()["app"]
+    assert ":/secrets:ro" not in _services()["migrate"]
 
 
 def test_env_example_and_compose_know_the_same_names() -> None:
@@ -93,7 +106,9 @@ def test_env_example_sets_nothing() -> None:
 def test_env_example_values_are_good_settings() -> None:
     """What stands there can be used by taking the # away."""
     host_only = {"KASPARRO_VERSION", "KASPARRO_REVISION", "KASPARRO_SOURCES_DIR"}
-    _, problems = Config.read({name: value for name, value in _exemplified().items() if name not in host_only})
+    _, problems = Config.read(
+        {name: value for name, value in _exemplified().items() if name not in host_only and not name.endswith("_FILE")}
+    )
     assert problems == []
 
 
@@ -147,7 +162,17 @@ def test_images_are_pinned() -> None:
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
     images = re.findall(r"^ +image: (\S+)$", COMPOSE, re.MULTILINE)
     assert [base for base in bases if base != "base"] == ["python:3.13-slim-bookworm"]
-    assert [image for image in images if not re.search(r":v?\d", image)] == ["kasparro"]
+    assert [image for image in images if not re.search(r":v?\d", image)] == [
+        '"${KASPARRO_IMAGE:-${COMPOSE_PROJECT_NAME}}"',
+        '"postgres:${POSTGRES_VERSION:-17}"',
+    ]
+
+
+def test_data_of_17_stay_where_they_are_and_other_versions_lie_beside() -> None:
+    """From 18 on the image refuses a mount at the place of 17's, unless it is told of another place."""
+    text = _services()["postgres"]
+    assert 'PGDATA: "/var/lib/postgresql/${POSTGRES_VERSION:-data}"' in text
+    assert 'volumes: ["postgres-versions:/var/lib/postgresql", "postgres:/var/lib/postgresql/data"]' in text
 
 
 def test_nothing_is_copied_into_the_image_by_accident() -> None:

@@ -15,8 +15,20 @@ case "$*" in
 "version "*) [ -z "$NO_DAEMON" ] || { echo "no daemon" >&2; exit 1; } ;;
 "compose port postgres 5432") echo "127.0.0.1:49152" ;;
 "compose port app 8000") echo "${PUBLISHED:-127.0.0.1:8000}" ;;
-"compose exec "*) sed -n 's/^KASPARRO_API_KEYS=[a-z]*://p' .env ;;
-"compose up "*) [ -z "$FAILS" ] || { echo " Container app Starting"; echo "$FAILS" >&2; exit 1; } ;;
+"compose exec -T app python"*) [ -z "$REFUSED" ] || exit 1; sed -n 's/^KASPARRO_API_KEYS=[a-z]*://p' .env ;;
+"compose exec "*"$BROKEN"*) exit 1 ;;
+"compose exec "*pg_dump*) echo dump ;;
+"compose exec "*regclass*) echo runs ;;
+"compose exec "*count*) echo 1 ;;
+"compose exec "*) cat >>"$RECORD" ;;
+"ps --all "*) [ -z "$OTHER" ] || echo "$OTHER" ;;
+"volume inspect "*) [ -n "$DATA" ] ;;
+"compose ps --quiet app" | "compose ps --all --quiet app") [ -z "$RUNNING" ] || echo 0123 ;;
+"compose config app") printf '    host_ip: 127.0.0.1\n    published: "8000"\n' ;;
+inspect*StartedAt*) echo "$RUNNING" ;;
+inspect*PortBindings*) echo "$BOUND" ;;
+"compose run "*"$MIGRATION_FAILS") [ -z "$MIGRATION_FAILS" ] || { echo "a setting is wrong"; exit 2; } ;;
+"compose up "*"$SERVICE") [ -z "$FAILS" ] || { echo " Container app Starting"; echo "$FAILS" >&2; exit 1; } ;;
 esac
 """
 
@@ -28,7 +40,14 @@ class Checkout:
         self.env_file = folder / ".env"
         self._folder = folder
         self._record = folder / "record"
-        for name in ("scripts/stack", ".env.example", "deploy/demo.env", "kasparro/__init__.py"):
+        shutil.copytree(ROOT / "scripts" / "containers", folder / "scripts" / "containers")
+        for name in (
+            "scripts/stack",
+            "docker-compose.yml",
+            ".env.example",
+            "deploy/demo.env",
+            "kasparro/__init__.py",
+        ):
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
         (folder / "bin").mkdir()
@@ -36,14 +55,23 @@ class Checkout:
         (folder / "bin" / "docker").chmod(0o755)
 
     def stack(self, *arguments: str, path: str | None = None, **env: str) -> "subprocess.CompletedProcess[str]":
-        env |= {"PATH": path or f"{self._folder}/bin:/usr/bin:/bin", "RECORD": str(self._record)}
+        env = (
+            {"BROKEN": "nothing"}
+            | env
+            | {"PATH": path or f"{self._folder}/bin:/usr/bin:/bin", "RECORD": str(self._record)}
+        )
         command = ["/bin/sh", "scripts/stack", *arguments]
         return subprocess.run(command, cwd=self._folder, env=env, capture_output=True, text=True, check=False)
 
     @property
     def calls(self) -> list[str]:
         """project|profiles|arguments of every call of docker compose, the first look excepted."""
-        return [call for call in self._record.read_text().splitlines() if "|compose " in call and "version" not in call]
+        return [call for call in self.recorded if "|compose " in call and "version" not in call]
+
+    @property
+    def recorded(self) -> list[str]:
+        """Every call, and what was given to it on its stdin."""
+        return self._record.read_text().splitlines() if self._record.exists() else []
 
 
 @pytest.fixture
@@ -107,7 +135,8 @@ def test_up_tells_the_address_that_was_published(checkout: Checkout) -> None:
     [
         ("Bind for 127.0.0.1:8000 failed: port is already allocated", "KASPARRO_PORT=8080 make up"),
         ("listen tcp4 127.0.0.1:8000: bind: address already in use", "KASPARRO_PORT=8080 make up"),
-        ("FATAL: password authentication failed for user", "another POSTGRES_PASSWORD"),
+        ("FATAL: password authentication failed for user", "make new-password"),
+        ("listen tcp4 192.0.2.7:8000: bind: cannot assign requested address", "KASPARRO_HOST: must be"),
         ("no space left on device", "did not start"),
     ],
 )
@@ -120,11 +149,155 @@ def test_up_shows_why_it_failed(checkout: Checkout, words: str, advice: str) -> 
     assert "Starting" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "line", ["export KASPARRO_API_KEYS=me:mine", " KASPARRO_API_KEYS = me:mine", "KASPARRO_API_KEYS: me:mine"]
+)
+def test_up_knows_every_way_to_write_a_line(checkout: Checkout, line: str) -> None:
+    """Compose reads them all, and the last one counts: an appended one would replace the user's."""
+    checkout.env_file.write_text(f"{line}\n")
+    assert checkout.stack("up").returncode == 0
+    assert checkout.env_file.read_text().count("KASPARRO_API_KEYS") == 1
+
+
+def test_up_appends_no_key_where_a_file_has_them(checkout: Checkout) -> None:
+    """Two places for one secret are refused by the service."""
+    checkout.env_file.write_text("KASPARRO_API_KEYS_FILE=/secrets/api-keys\n")
+    assert checkout.stack("up").returncode == 0
+    assert "KASPARRO_API_KEYS=" not in checkout.env_file.read_text()
+
+
+def test_up_prints_no_key_that_the_service_refuses(checkout: Checkout) -> None:
+    """Nor does it fail for that: the service runs."""
+    done = checkout.stack("up", REFUSED="yes")
+    assert done.returncode == 0
+    assert "-H 'X-API-Key: ...' " in done.stdout
+
+
+def test_up_quotes_the_key(checkout: Checkout) -> None:
+    """A curl line that cannot be pasted would be none."""
+    checkout.env_file.write_text("KASPARRO_API_KEYS=me:it's-mine\n")
+    assert r"-H 'X-API-Key: it'\''s-mine' " in checkout.stack("up").stdout
+
+
+@pytest.mark.parametrize("wrong", ["app sources list --json", "migrate"])
+def test_up_replaces_nothing_when_settings_or_a_migration_will_not_do(checkout: Checkout, wrong: str) -> None:
+    """Both are tried in containers of their own while the old service goes on."""
+    done = checkout.stack("up", MIGRATION_FAILS=wrong)
+    assert done.returncode == 1
+    assert "a setting is wrong" in done.stderr
+    assert not [call for call in checkout.calls if call.endswith(" app") and " up " in call]
+
+
+@pytest.mark.parametrize(("bound", "tried"), [("127.0.0.1:8000", False), ("127.0.0.1:9000", True)])
+def test_up_tries_a_port_that_is_new(checkout: Checkout, bound: str, *, tried: bool) -> None:
+    """Before the service that runs is replaced; its own port is taken by itself."""
+    checkout.stack("up", RUNNING="2026-01-01T00:00:00.123456789Z", BOUND=bound)
+    (trial,) = [call for call in checkout.calls if "sources list" in call]
+    assert ("--service-ports" in trial) == tried
+
+
+@pytest.mark.parametrize(("started", "stopped"), [("2001-01-01T00:00:00.5Z", True), ("2999-01-01T00:00:00.5Z", False)])
+def test_up_starts_the_service_anew_when_secrets_changed(checkout: Checkout, started: str, *, stopped: bool) -> None:
+    """It reads them when it starts; compose sees no change in a folder."""
+    checkout.stack("up", RUNNING=started)
+    assert ("||compose stop app" in checkout.calls) == stopped
+
+
+@pytest.mark.parametrize("command", ["up", "down", "down-clean", "new-password", "backup"])
+def test_stack_of_another_checkout_is_not_touched(checkout: Checkout, tmp_path: Path, command: str) -> None:
+    """It has the same name, and data that are not ours; one that was moved here is ours."""
+    (tmp_path / "other").mkdir()
+    done = checkout.stack(command, OTHER=str(tmp_path / "other"))
+    assert done.returncode == 1
+    assert f"checkout {tmp_path / 'other'}" in done.stderr
+    assert "COMPOSE_PROJECT_NAME" in done.stderr
+    assert checkout.calls == []
+    assert checkout.stack("up", OTHER=str(tmp_path / "gone")).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["up", "down-clean"])
+def test_data_without_their_password_are_not_touched(checkout: Checkout, command: str) -> None:
+    """A lost .env: another password would not open them, and they need not go."""
+    done = checkout.stack(command, DATA="yes")
+    assert done.returncode == 1
+    assert "make new-password" in done.stderr
+    assert checkout.calls == []
+    assert not checkout.env_file.exists()
+
+
+def test_new_password_is_given_to_the_data_and_kept(checkout: Checkout) -> None:
+    """In .env and the database, never in an argument, where every user of the machine could read it."""
+    checkout.env_file.write_text("POSTGRES_PASSWORD=lost\nKASPARRO_API_KEYS=\n")
+    done = checkout.stack("new-password", DATA="yes")
+    assert done.returncode == 0
+    (password,) = re.findall(r"^POSTGRES_PASSWORD=([0-9a-f]{48})$", checkout.env_file.read_text(), re.MULTILINE)
+    assert f"alter role kasparro password '{password}'" in checkout.recorded
+    assert password not in "".join(checkout.calls) + done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KASPARRO_PORT", "abc"),
+        ("KASPARRO_PORT", "99999"),
+        ("KASPARRO_HOST", "localhost"),
+        ("POSTGRES_VERSION", "17"),
+        ("POSTGRES_VERSION", "18.1"),
+    ],
+)
+def test_setting_of_the_stack_is_refused_by_name(checkout: Checkout, name: str, value: str) -> None:
+    """Before anything is built; 17 would be an empty database beside the one that is there."""
+    done = checkout.stack("up", **{name: value})
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{name}: ")
+    assert checkout.calls == []
+
+
+def test_backup_replaces_a_dump_only_when_it_is_whole(checkout: Checkout, tmp_path: Path) -> None:
+    """For its owner's eyes, whatever the umask; a failure leaves the one from before."""
+    assert checkout.stack("backup", "a.dump").returncode == 0
+    assert (tmp_path / "a.dump").read_text() == "dump\n"
+    assert (tmp_path / "a.dump").stat().st_mode & 0o777 == 0o600
+    assert checkout.stack("backup", "a.dump", BROKEN="pg_dump").returncode == 1
+    assert (tmp_path / "a.dump").read_text() == "dump\n"
+    assert not (tmp_path / "a.dump.part").exists()
+
+
+def test_restore_swaps_and_starts_when_the_copy_is_good(checkout: Checkout, tmp_path: Path) -> None:
+    """Filled, migrated, and only then put in the place of what is there, which is kept once."""
+    (tmp_path / "a.dump").write_text("dump\n")
+    assert checkout.stack("restore", "a.dump").returncode == 0
+    wanted = ("pg_restore", "postgres/restoring migrate", "stop app", "exists replaced", "to replaced", "up.* app")
+    found = [next(n for n, call in enumerate(checkout.calls) if re.search(words, call)) for words in wanted]
+    assert found == sorted(found)
+
+
+@pytest.mark.parametrize("broken", ["pg_restore", "regclass", "to replaced"])
+def test_restore_changes_nothing_when_a_step_fails(checkout: Checkout, tmp_path: Path, broken: str) -> None:
+    """What comes after it is not done; the service runs, on the data that were there."""
+    (tmp_path / "a.dump").write_text("dump\n")
+    done = checkout.stack("restore", "a.dump", BROKEN=broken)
+    assert done.returncode == 1
+    assert "Nothing was changed." in done.stderr
+    after = checkout.calls[next(n for n, call in enumerate(checkout.calls) if broken in call) + 1 :]
+    wanted = "compose start app" if broken == "to replaced" else "drop database if exists restoring"
+    assert [wanted in call for call in after] == [True]
+
+
 def test_demo_is_a_stack_of_its_own(checkout: Checkout) -> None:
     """It is built, started and removed under its own name, so that its data are its own."""
     checkout.stack("up", COMPOSE_PROFILES="demo")
     checkout.stack("down-clean", COMPOSE_PROFILES="demo")
     assert {call.partition("|")[0] for call in checkout.calls} == {"kasparro-demo"}
+
+
+def test_down_works_with_an_env_that_says_little(checkout: Checkout) -> None:
+    """Compose wants to see every secret, also where it needs none."""
+    checkout.env_file.write_text("POSTGRES_PASSWORD=mine\n")
+    (checkout.env_file.parent / "bin" / "docker").write_text(
+        '#!/bin/sh\necho "$POSTGRES_PASSWORD|$GRAFANA_PASSWORD" >&2\n'
+    )
+    assert checkout.stack("down").stderr.splitlines()[-1] == "|none"
 
 
 def test_down_keeps_the_data(checkout: Checkout) -> None:
