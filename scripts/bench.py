@@ -97,7 +97,7 @@ def replay(service: app.App, rows: int) -> None:
 
 def empty(database: db.Database) -> None:
     with database.connection() as conn:
-        conn.execute("truncate latest_quotes, quotes, raw_records, listings")
+        conn.execute("truncate also_said, latest_quotes, quotes, raw_records, listings")
         conn.execute(
             "insert into assets (id, slug, symbol, name) overriding system value values (0, 'bench', 'B', 'B') "
             "on conflict do nothing"
