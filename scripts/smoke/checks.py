@@ -1,13 +1,10 @@
 """What is shown? One function a claim: it gives the figures to print, or raises Failed."""
 
 import re
-import secrets
-import statistics
-from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
-from client import Client, Failed, wait_until
+import contents
+from client import Client, Failed, require, wait_until
 from stack import UPSTREAM_KEYS, Stack
 
 SOURCES = ("coinpaprika", "coingecko", "csv")
@@ -19,6 +16,8 @@ OUTCOMES = ("inserted", "updated", "unchanged", "duplicate", "rejected")
 FAULTS = "coingecko:load:batch=2:exit, csv:commit:after:batch=2:exit"
 # A source with a tight limit: thirty pages at most twenty of which may be asked within any five seconds.
 LIMIT_REQUESTS, LIMIT_SECONDS, LIMIT_PAGES = 20, 5, 30
+# Seconds that the 429s ask for: more than the service would wait of its own accord.
+RETRY_AFTER_SECONDS = 2
 LIMITED = f"""
 name = "limited"
 kind = "json_api"
@@ -51,10 +50,6 @@ name = "name"
 observed_at = "last_updated"
 price_usd = "current_price"
 """
-# What a new machine, and a run that has to wait for its upstream, may take.
-_CRON_SECONDS = 300.0
-# Milliseconds. What a page may take at the median, on any machine; it is a few on an idle one.
-_SLOWEST_PAGE_MS = 500.0
 
 
 def ingest(stack: Stack) -> str:
@@ -70,55 +65,9 @@ def ingest(stack: Stack) -> str:
     return f"quotes: {counted}; a wrong key: exit 1, names COINGECKO_API_KEY"
 
 
-def read_api(client: Client) -> str:
-    """Pages, filters, errors, request ids, latency. Reads only: also for a deployed service."""
-    health = client.get("/health")
-    require(health["status"] in ("ok", "degraded"), f"health is {health['status']}")
-    if client.key:
-        for wrong in (None, client.key + "x"):
-            answer = Client(client.url, wrong).ask("/data?limit=1")
-            require(answer.status == 401 and "www-authenticate" in answer.headers, f"a wrong key: {answer.status}")
-    seen = _walk(client)
-    first = client.get("/data?limit=1")["data"]
-    require(bool(first), "there is no quote at all")
-    quote = first[0]
-    for name, value in (("source", quote["source"]), ("symbol", quote["symbol"]), ("asset", quote["asset"])):
-        rows = client.get(f"/data?{urlencode({'limit': 20, name: value})}")["data"]
-        require(
-            bool(rows) and all(row[name].lower() == value.lower() for row in rows), f"the filter {name} does not hold"
-        )
-    _check_errors(client)
-    request_id = f"smoke-{secrets.token_hex(4)}"
-    answer = client.ask("/stats", headers={"X-Request-ID": request_id})
-    require(answer.headers.get("x-request-id") == request_id == answer.json()["request_id"], "the request id is lost")
-    times = [client.ask("/data?limit=100&view=latest").seconds * 1000 for _ in range(20)]
-    median = statistics.median(times)
-    if client.url.startswith(("http://127.", "http://localhost")):
-        require(median < _SLOWEST_PAGE_MS, f"a page takes {median:.0f} ms")
-    return f"{seen} rows in 5 pages, none twice; filters; 400, 401, 404, 405; request ids; a page in {median:.1f} ms"
-
-
-def see_cron(client: Client, since: datetime) -> str:
-    """Every source was run by a cron after that time; at least one of them well: an upstream may be away."""
-    enabled = {name for name, source in client.get("/health")["etl"].items() if source["enabled"]}
-
-    def look() -> dict[str, str] | None:
-        runs = client.get("/runs?limit=100")["data"]
-        ended = {
-            run["source"]: run["status"]
-            for run in reversed(runs)
-            if run["trigger"] == "cron" and run["finished_at"] and datetime.fromisoformat(run["finished_at"]) >= since
-        }
-        return ended if enabled <= ended.keys() else None
-
-    ended = wait_until(look, f"runs of {', '.join(sorted(enabled))} by the cron", seconds=_CRON_SECONDS)
-    said = ", ".join(f"{name} {status}" for name, status in sorted(ended.items()))
-    require(not {"succeeded", "partial"}.isdisjoint(ended.values()), f"no run of the cron went well: {said}")
-    return said
-
-
 def run_again(stack: Stack) -> str:
     """Prices stand still: a second run of everything reads, and writes nothing."""
+    before = contents.digests(stack)
     read = 0
     for name in SOURCES:
         run = ask_for_run(stack, name)
@@ -126,8 +75,12 @@ def run_again(stack: Stack) -> str:
         written = counts["inserted"] + counts["updated"] + counts["raw_inserted"]
         require(run["status"] == "succeeded", f"{name}: the second run is {run['status']}: {run['error']}")
         require(written == 0, f"{name}: the second run wrote {written} records")
+        # Files that have not changed are not read again.
+        require(counts["read"] > 0 or name == "csv", f"{name}: the second run read nothing")
         read += counts["read"]
-    return f"{read:,} records read again, 0 written"
+    changed = contents.differences(before, contents.digests(stack))
+    require(not changed, f"the second run changed {', '.join(changed)}")
+    return f"{read:,} records read again, 0 written; {len(before)} tables as before"
 
 
 def read_metrics(client: Client) -> str:
@@ -175,17 +128,23 @@ def compare_runs(stack: Stack) -> str:
 
 def survive(stack: Stack) -> str:
     """Killed in the middle of its runs, the service is restarted, goes on, and ends with the same tables."""
-    undisturbed = stack.client.quotes_digest()
+    undisturbed = contents.digests(stack)
     stack.serve("faulted", {"KASPARRO_FAULTS": FAULTS})
     wait_for_sources(stack)
     runs = stack.client.get("/runs?limit=100")["data"]
     crashed = [run for run in runs if run["status"] == "crashed"]
     resumed = [run for run in runs if run["resumed_from"] is not None]
-    require(stack.restarts() > 0, "the service was never restarted: no fault fired")
+    fired = [fault for run in runs for fault in run["faults"]]
+    wanted = len(FAULTS.split(","))
+    require(len(fired) == wanted, f"{len(fired)} of {wanted} faults fired: {fired}")
+    require(stack.restarts() > 0, "the service was never restarted")
     require(bool(crashed) and bool(resumed), "no run was closed as crashed and resumed")
-    disturbed = stack.client.quotes_digest()
-    require(disturbed == undisturbed, f"the quotes differ: {undisturbed} without kills, {disturbed} with them")
-    return f"killed {stack.restarts()} times, {len(resumed)} runs resumed, {disturbed[0]:,} quotes, 0 differences"
+    disturbed = contents.digests(stack)
+    differing = contents.differences(undisturbed, disturbed)
+    require(not differing, f"without kills and with them differ: {', '.join(differing)}")
+    quotes, raw = disturbed["quotes"][0], disturbed["raw"][0]
+    same = f"{len(disturbed)} tables with {quotes:,} quotes and {raw:,} raw records, 0 differences"
+    return f"killed {stack.restarts()} times, {len(resumed)} runs resumed; {same}"
 
 
 def keep_limits(stack: Stack) -> str:
@@ -194,19 +153,24 @@ def keep_limits(stack: Stack) -> str:
     stack.serve("faulted", {})
     wait_for_sources(stack, "limited")
     stack.upstream.ask("/_control/requests", method="DELETE")
-    fault = {"upstream": "coingecko", "kind": "status", "status": 429, "retry_after": "1", "page": 3, "times": 2}
+    asked = {"status": 429, "retry_after": str(RETRY_AFTER_SECONDS), "page": 3, "times": 2}
+    fault = {"upstream": "coingecko", "kind": "status", **asked}
     require(stack.upstream.ask("/_control/faults", method="POST", body=fault).status == 200, "no fault was set")
     run = ask_for_run(stack, "limited")
-    entries = stack.upstream.get("/_control/requests")
-    times = sorted(entry["monotonic"] for entry in entries)
+    entries = sorted(stack.upstream.get("/_control/requests"), key=lambda entry: float(entry["monotonic"]))
+    times = [entry["monotonic"] for entry in entries]
     most = max(sum(start <= moment <= start + LIMIT_SECONDS for moment in times) for start in times)
+    waits = [later - at for at, later, entry in zip(times, times[1:], entries, strict=False) if entry["status"] == 429]
     refused = sum(entry["status"] == 429 for entry in entries)
     require(run["status"] == "succeeded", f"the limited run is {run['status']}: {run['error']}")
     require(
-        refused == fault["times"] == run["throttled"], f"{refused} answers were 429, the run counts {run['throttled']}"
+        refused == asked["times"] == run["throttled"], f"{refused} answers were 429, the run counts {run['throttled']}"
     )
+    require(len(waits) == refused and min(waits) >= RETRY_AFTER_SECONDS, f"after a 429 it waited only {min(waits)} s")
+    require(len(times) > LIMIT_REQUESTS, f"{len(times)} requests are too few for the limit to matter")
     require(most <= LIMIT_REQUESTS, f"{most} requests within {LIMIT_SECONDS} s, {LIMIT_REQUESTS} are allowed")
-    return f"{len(times)} requests, {refused} of them 429; at most {most} of {LIMIT_REQUESTS} in any {LIMIT_SECONDS} s"
+    kept = f"at most {most} of {LIMIT_REQUESTS} in any {LIMIT_SECONDS} s"
+    return f"{len(times)} requests, {kept}; {refused} of them 429, asked again after {min(waits):.1f} s"
 
 
 def stop(stack: Stack) -> str:
@@ -246,47 +210,3 @@ def ask_for_run(stack: Stack, source: str) -> Any:
         return run if run["finished_at"] is not None else None
 
     return wait_until(ended, f"the run of {source} to end")
-
-
-def _walk(client: Client) -> int:
-    """Five pages by their links; how many rows they had, none of them twice."""
-    seen: set[tuple[Any, ...]] = set()
-    rows = 0
-    path: str | None = "/data?limit=40"
-    for _ in range(5):
-        if path is None:
-            break
-        answer = client.ask(path)
-        require(answer.status == 200, f"a page answered {answer.status}")
-        page = answer.json()
-        keys = {(row["source"], row["external_id"], row["observed_at"]) for row in page["data"]}
-        require(not keys & seen, "a page repeats rows")
-        seen |= keys
-        rows += len(page["data"])
-        link = answer.headers.get("link", "")
-        path = link[link.index("<") + 1 : link.index(">")] if link else None
-        if path is not None and "://" in path:
-            path = "/" + path.split("/", 3)[3]
-    return rows
-
-
-def _check_errors(client: Client) -> None:
-    wanted = {
-        "/data?nonsense=1": 400,
-        "/data?limit=0": 400,
-        "/data?source=nowhere": 400,
-        "/assets/no-such": 404,
-        "/no": 404,
-    }
-    for path, status in wanted.items():
-        answer = client.ask(path)
-        problem = answer.headers.get("content-type", "").startswith("application/problem+json")
-        require(answer.status == status and problem, f"{path} answered {answer.status}, not a problem of {status}")
-    refused = client.ask("/data", method="DELETE")
-    require(refused.status == 405 and "allow" in refused.headers, f"DELETE /data answered {refused.status}")
-
-
-def require(held: bool, otherwise: str) -> None:  # noqa: FBT001
-    """Raise Failed with what is wrong unless it `held`."""
-    if not held:
-        raise Failed(otherwise)

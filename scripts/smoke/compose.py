@@ -63,7 +63,7 @@ class ComposeStack:
         if database != self._database:
             self._compose("exec", "-T", "postgres", "createdb", "--username=kasparro", database)
         self._database = database
-        self._environ = self._base_environ() | settings
+        self._environ = self._base_environ() | dict(settings)
         self._compose("up", "--detach", "--force-recreate", "--wait", "--wait-timeout", "60", "app")
         wait_until(lambda: self.client.ask("/health/ready").status == 200, "the service to be ready")
 
@@ -71,6 +71,10 @@ class ComposeStack:
         given = [f"--env={name}={value}" for name, value in settings.items()]
         done = self._run("run", "--rm", "--no-deps", "-T", *given, "app", *arguments)
         return done.returncode, done.stdout + done.stderr
+
+    def python(self, script: str, argument: str) -> tuple[int, str, str]:
+        done = self._run("exec", "-T", "app", "python", "-c", script, argument)
+        return done.returncode, done.stdout, done.stderr
 
     def restarts(self) -> int:
         return int(self._inspect("{{.RestartCount}}"))

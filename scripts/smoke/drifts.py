@@ -1,6 +1,7 @@
 """The step that renames a field under the service: it is seen, mapped within the same run, and the data go on."""
 
-from checks import ask_for_run, require
+from checks import ask_for_run
+from client import require
 from stack import TICK, Stack
 
 _OLD, _NEW = "current_price", "priceUsd"

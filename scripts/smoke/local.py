@@ -1,5 +1,6 @@
 """The service as processes of this machine, on the embedded PostgreSQL: for a machine without a container engine."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -85,7 +86,7 @@ class LocalStack:
     def once(self, arguments: Sequence[str], settings: Mapping[str, str]) -> tuple[int, str]:
         done = subprocess.run(
             [sys.executable, "-m", "kasparro", *arguments],
-            env=self._environ | settings,
+            env=self._environ | dict(settings),
             capture_output=True,
             text=True,
             timeout=120,
@@ -93,17 +94,22 @@ class LocalStack:
         )
         return done.returncode, done.stdout + done.stderr
 
+    def python(self, script: str, argument: str) -> tuple[int, str, str]:
+        command = [sys.executable, "-c", script, argument]
+        done = subprocess.run(command, env=self._environ, capture_output=True, text=True, timeout=120, check=False)
+        return done.returncode, done.stdout, done.stderr
+
     def restarts(self) -> int:
         return self._restarts
 
     def stop(self) -> tuple[int, float]:
         self._wanted.clear()
-        service, self._service = self._service, None
-        began = time.monotonic()
-        code = _end(service)
+        # First: it may be starting the service anew right now.
         if self._supervisor is not None:
             self._supervisor.join()
-        return code, time.monotonic() - began
+        service, self._service = self._service, None
+        began = time.monotonic()
+        return _end(service), time.monotonic() - began
 
     def add_source(self, name: str, text: str) -> None:
         (self._sources / f"{name}.toml").write_text(text.replace("{upstream}", self.upstream.url), encoding="utf-8")
@@ -112,9 +118,10 @@ class LocalStack:
         return "\n".join(self._log)
 
     def close(self) -> None:
-        self.stop()
-        _end(self._upstream)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        with contextlib.ExitStack() as last:
+            last.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            last.callback(_end, self._upstream)
+            self.stop()
 
     @property
     def _sources(self) -> Path:

@@ -2,10 +2,12 @@
 
 import socket
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from client import Client
 
+ROOT = Path(__file__).resolve().parents[2]
 # The stand-in upstreams accept only these; they are no secrets.
 UPSTREAM_KEYS = {"COINPAPRIKA_API_KEY": "smoke-paprika-key", "COINGECKO_API_KEY": "smoke-gecko-demo-key"}
 # A moment of the made-up market: prices stand still, so that a second run finds nothing new.
@@ -46,6 +48,9 @@ class Stack(Protocol):
 
     def once(self, arguments: Sequence[str], settings: Mapping[str, str]) -> tuple[int, str]:
         """One command on the database of the service: its exit code, and all it said."""
+
+    def python(self, script: str, argument: str) -> tuple[int, str, str]:
+        """Run a script beside the service, with its settings: exit code, stdout, stderr."""
 
     def restarts(self) -> int:
         """How often the service was started again because it had died."""
