@@ -40,6 +40,7 @@ restore() {
         docker compose start app >"$log" 2>&1 || true
         stop "The copy could not take the place of what is there; see above. Nothing was changed."
     }
+    left=
     say "What was there before is the database 'replaced' until the next restore. To remove it:" \
         "  docker compose exec postgres dropdb --username=kasparro replaced"
     start

@@ -17,6 +17,8 @@ build() {
     KASPARRO_REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)
     export KASPARRO_VERSION KASPARRO_REVISION
     docker compose build app
+    # What a failure leaves; nothing once the service was stopped or replaced.
+    left="What was running still is."
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
     # Without these a signal ends the shell on the spot.
@@ -31,9 +33,11 @@ start() {
     try docker compose up --detach --wait --wait-timeout "$patience" postgres
     try docker compose run --rm --no-deps -T migrate
     if secrets_changed; then
+        left=
         say "What is in the folder of secrets has changed: the service reads it anew."
         docker compose stop app >"$log" 2>&1
     fi
+    left=
     try docker compose up --detach --remove-orphans --wait --wait-timeout "$patience" app
     invite
     start_observability
@@ -84,7 +88,7 @@ $(docker compose logs --no-color --no-log-prefix --tail 15 app 2>&1 | sed "s/^$(
     *'password authentication failed'*)
         stop "The data were made with another POSTGRES_PASSWORD than .env has now: put that one back," \
             "or let make new-password give them a new one. The data stay." ;;
-    *) stop "Kasparro did not start; see above. What was running still is." ;;
+    *) stop "Kasparro did not start; see above.${left:+ $left}" ;;
     esac
 }
 

@@ -31,6 +31,13 @@ services:
 _INTERNAL_UPSTREAM = "http://upstream:8001"
 
 
+def _pip_settings() -> dict[str, str]:
+    """The one line of .env that the build may need; with the others this would not be a stack of its own."""
+    path = ROOT / ".env"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return dict(line.split("=", 1) for line in lines if line.startswith("PIP_CONFIG_FILE="))
+
+
 class ComposeStack:
     """One compose project; `serve` makes the service's container anew with other settings."""
 
@@ -107,7 +114,8 @@ class ComposeStack:
             if not name.startswith(("KASPARRO_", "COINGECKO_", "COINPAPRIKA_", "COMPOSE_", "POSTGRES_", "GRAFANA_"))
         }
         return (
-            kept
+            _pip_settings()
+            | kept
             | SETTINGS
             | {
                 "COMPOSE_PROJECT_NAME": f"kasparro-smoke-{os.getpid()}",
