@@ -4,9 +4,9 @@ A long command sees an event set and winds up by itself; a short one ends at onc
 many signals arrive.
 """
 
+import os
 import signal
 import threading
-from queue import SimpleQueue
 from types import FrameType
 from typing import NoReturn
 
@@ -28,17 +28,19 @@ def catch(stop: Stop) -> None:
     The handlers stay, so that a signal that comes while the interpreter shuts down does nothing. They are needed as
     PID 1 above all: the kernel drops a signal that the first process of a container has no handler for.
     """
-    # A handler runs in the middle of whatever the main thread does, perhaps inside the lock of that very event. Only
-    # SimpleQueue.put may be called there (its documentation says so); a thread sets the event.
-    arrived: SimpleQueue[int] = SimpleQueue()
+    # Python calls a handler in the main thread, once that wakes up; a signal that came right before it went to sleep in
+    # `stop.wait()` would be heard of never. The number is written here at once, whatever any thread does.
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
 
     def relay() -> None:
-        stop.signal_number = arrived.get()
+        (stop.signal_number,) = os.read(reader, 1)
         stop.set()
 
     threading.Thread(target=relay, name="signals", daemon=True).start()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _frame: arrived.put(number))
+        signal.signal(number, lambda _number, _frame: None)
 
 
 def end_at_once() -> None:

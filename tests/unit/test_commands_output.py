@@ -90,6 +90,7 @@ def test_secret_values_hold_every_key() -> None:
 def _handlers() -> Iterator[None]:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
+    signal.set_wakeup_fd(-1)
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
@@ -104,6 +105,17 @@ def test_catch_sets_the_event_and_keeps_the_first_signal(number: signal.Signals,
     assert stop.wait(10)
     os.kill(os.getpid(), signal.SIGTERM)
     assert stop.exit_code == code
+
+
+@pytest.mark.usefixtures("_handlers")
+def test_catch_hears_a_signal_that_does_not_wake_the_main_thread_up() -> None:
+    """As when it comes right before that one begins to wait: another thread gets it here."""
+    stop = signals.Stop()
+    signals.catch(stop)
+    # A moment later, when the main thread waits below.
+    threading.Timer(0.05, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
+    assert stop.wait(10)
+    assert stop.exit_code == 143
 
 
 @pytest.mark.usefixtures("_handlers")
