@@ -14,6 +14,8 @@ echo "$COMPOSE_PROJECT_NAME|$COMPOSE_PROFILES|$*" >>"$RECORD"
 case "$*" in
 "version "*) [ -z "$NO_DAEMON" ] || { echo "no daemon" >&2; exit 1; } ;;
 "compose port postgres 5432") echo "127.0.0.1:49152" ;;
+"compose port prometheus 9090") echo "127.0.0.1:9091" ;;
+"compose port grafana 3000") echo "127.0.0.1:3001" ;;
 "compose port app 8000") echo "${PUBLISHED:-127.0.0.1:8000}" ;;
 "compose exec -T app python"*) [ -z "$REFUSED" ] || exit 1; sed -n 's/^KASPARRO_API_KEYS=[a-z]*://p' .env ;;
 "compose exec "*"$BROKEN"*) exit 1 ;;
@@ -282,6 +284,16 @@ def test_restore_changes_nothing_when_a_step_fails(checkout: Checkout, tmp_path:
     after = checkout.calls[next(n for n, call in enumerate(checkout.calls) if broken in call) + 1 :]
     wanted = "compose start app" if broken == "to replaced" else "drop database if exists restoring"
     assert [wanted in call for call in after] == [True]
+
+
+def test_up_starts_monitoring_after_the_service(checkout: Checkout) -> None:
+    """It tells where, or names what did not start; the service does without it."""
+    checkout.env_file.write_text("COMPOSE_PROFILES=observability\n")
+    assert "Prometheus: http://127.0.0.1:9091   Grafana: http://127.0.0.1:3001\n" in checkout.stack("up").stdout
+    failed = checkout.stack("up", FAILS="no such host", SERVICE="grafana")
+    assert failed.returncode == 1
+    assert "answers at" in failed.stdout
+    assert "no such host\n\ngrafana did not start" in failed.stderr
 
 
 def test_demo_is_a_stack_of_its_own(checkout: Checkout) -> None:
