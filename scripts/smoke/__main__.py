@@ -50,6 +50,9 @@ def main() -> int:
             held = _whole(LocalStack if args.local or not _has_engine() else ComposeStack)
     except KeyboardInterrupt:
         return 130
+    except Failed as ex:
+        print(f"FAIL  clean up: {ex}", file=sys.stderr)
+        return 1
     print(f"{'everything held' if held else 'FAILED'}, {time.monotonic() - began:.0f} s")
     return 0 if held else 1
 
@@ -64,7 +67,7 @@ def _remote(url: str, *, cron_since: datetime | None) -> bool:
 
 def _whole(make: Callable[[str], Stack]) -> bool:
     stack = make(secrets.token_hex(16))
-    print(f"Kasparro, shown on {stack.kind} of its own")
+    print(f"Kasparro, shown on {stack.kind} of its own", flush=True)
     steps: list[tuple[str, Callable[[], str]]] = [
         ("three sources", lambda: checks.ingest(stack)),
         ("API", lambda: reading.read_api(stack.client, least_pages=reading.PAGES)),

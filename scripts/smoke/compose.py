@@ -1,5 +1,6 @@
 """The service in containers: the project's own compose file, under a name of its own, on free ports."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from client import Client, Failed, wait_until
-from stack import SETTINGS, TICK, UPSTREAM_KEYS, free_port
+from stack import ROOT, SETTINGS, TICK, UPSTREAM_KEYS, free_port
 
-ROOT = Path(__file__).resolve().parents[2]
 # What the compose file is told besides: another database, stand-ins that want keys, and ports that are free.
 _OVERRIDE = """
 services:
@@ -100,12 +100,12 @@ class ComposeStack:
         return done.stdout + done.stderr
 
     def close(self) -> None:
-        self._run("down", "--volumes", "--remove-orphans", "--timeout", "5")
         # The image has the project's name.
-        subprocess.run(
-            ["docker", "image", "rm", self._environ["COMPOSE_PROJECT_NAME"]], capture_output=True, check=False
-        )
-        shutil.rmtree(self._folder, ignore_errors=True)
+        image = ["docker", "image", "rm", self._environ["COMPOSE_PROJECT_NAME"]]
+        with contextlib.ExitStack() as last:
+            last.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            last.callback(subprocess.run, image, capture_output=True, timeout=60, check=False)
+            self._compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
 
     def _base_environ(self) -> dict[str, str]:
         kept = {

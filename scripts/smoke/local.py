@@ -22,7 +22,7 @@ _DAYS_OF_ARCHIVES = 365
 
 
 class LocalStack:
-    """Every database is an embedded PostgreSQL in a folder of its own; a supervisor restarts a service that dies."""
+    """Every database is an embedded PostgreSQL in a folder of its own."""
 
     kind = "processes"
 
@@ -35,11 +35,8 @@ class LocalStack:
         self._upstream_port = free_port()
         self.client = Client(f"http://127.0.0.1:{self._port}", key)
         self.upstream = Client(f"http://127.0.0.1:{self._upstream_port}")
-        self._upstream: subprocess.Popen[str] | None = None
-        self._service: subprocess.Popen[str] | None = None
-        self._supervisor: threading.Thread | None = None
-        self._wanted = threading.Event()
-        self._restarts = 0
+        self._upstream: _Kept | None = None
+        self._service: _Kept | None = None
         self._environ: dict[str, str] = {}
         self._log: deque[str] = deque(maxlen=30)
 
@@ -54,7 +51,8 @@ class LocalStack:
         subprocess.run(arguments, check=True, env=self._base_environ(), timeout=60)
         keys = [f"--{name.split('_')[0].lower()}-key={key}" for name, key in UPSTREAM_KEYS.items()]
         arguments = ["upstream", "--port", str(self._upstream_port), "--tick", str(TICK), "--require-keys", *keys]
-        self._upstream = self._start(arguments, self._base_environ())
+        self._upstream = _Kept(arguments, self._base_environ(), self._log)
+        self._upstream.start()
         wait_until(lambda: self.upstream.get("/_control/tick"), "the stand-in upstreams")
 
     def serve(self, database: str, settings: Mapping[str, str]) -> None:
@@ -76,11 +74,8 @@ class LocalStack:
                 **settings,
             }
         )
-        self._restarts = 0
-        self._wanted.set()
-        self._service = self._start(["serve"], self._environ)
-        self._supervisor = threading.Thread(target=self._supervise, daemon=True)
-        self._supervisor.start()
+        self._service = _Kept(["serve"], self._environ, self._log)
+        self._service.start()
         wait_until(lambda: self.client.ask("/health/ready").status == 200, "the service to be ready")
 
     def once(self, arguments: Sequence[str], settings: Mapping[str, str]) -> tuple[int, str]:
@@ -100,16 +95,12 @@ class LocalStack:
         return done.returncode, done.stdout, done.stderr
 
     def restarts(self) -> int:
-        return self._restarts
+        return self._service.starts - 1 if self._service is not None else 0
 
     def stop(self) -> tuple[int, float]:
-        self._wanted.clear()
-        # First: it may be starting the service anew right now.
-        if self._supervisor is not None:
-            self._supervisor.join()
-        service, self._service = self._service, None
         began = time.monotonic()
-        return _end(service), time.monotonic() - began
+        code = self._service.stop() if self._service is not None else 0
+        return code, time.monotonic() - began
 
     def add_source(self, name: str, text: str) -> None:
         (self._sources / f"{name}.toml").write_text(text.replace("{upstream}", self.upstream.url), encoding="utf-8")
@@ -120,8 +111,11 @@ class LocalStack:
     def close(self) -> None:
         with contextlib.ExitStack() as last:
             last.callback(shutil.rmtree, self._folder, ignore_errors=True)
-            last.callback(_end, self._upstream)
+            if self._upstream is not None:
+                last.callback(self._upstream.stop)
             self.stop()
+            # PostgreSQL outlives the service for a moment, to stop in good order.
+            wait_until(lambda: not any(self._folder.glob("**/postmaster.pid")), "the end of PostgreSQL")
 
     @property
     def _sources(self) -> Path:
@@ -135,36 +129,53 @@ class LocalStack:
             if not name.startswith(("KASPARRO_", "COINGECKO_", "COINPAPRIKA_", "DATABASE_URL", "PORT"))
         }
 
-    def _start(self, arguments: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "kasparro", *arguments]
-        process = subprocess.Popen(
-            command,
-            env=dict(environ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        threading.Thread(target=self._keep, args=(process,), daemon=True).start()
-        return process
 
-    def _keep(self, process: subprocess.Popen[str]) -> None:
+class _Kept:
+    """A process that is started again when it dies, as `restart: unless-stopped` does for a container.
+
+    Its thread alone starts it: one whose start is cut short by a signal to us would be lost.
+    """
+
+    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str], log: deque[str]) -> None:
+        self.starts = 0
+        self._command = [sys.executable, "-m", "kasparro", *arguments]
+        self._environ = dict(environ)
+        self._log = log
+        self._process: subprocess.Popen[str] | None = None
+        self._wanted = True
+        self._thread = threading.Thread(target=self._keep, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> int:
+        """Its exit code. Raises Failed when it does not end in time."""
+        self._wanted = False
+        if self._thread.ident is not None:
+            self._thread.join()
+        return 0 if self._process is None else _end(self._process)
+
+    def _keep(self) -> None:
+        while self._wanted:
+            if self._process is None or self._process.poll() is not None:
+                self._process = subprocess.Popen(
+                    self._command,
+                    env=self._environ,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    start_new_session=True,
+                )
+                self.starts += 1
+                threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+            time.sleep(0.1)
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
         for line in process.stdout or ():
             self._log.append(line.rstrip())
 
-    def _supervise(self) -> None:
-        """What `restart: unless-stopped` does for a container."""
-        while self._wanted.is_set():
-            service = self._service
-            if service is not None and service.poll() is not None and self._wanted.is_set():
-                self._restarts += 1
-                self._service = self._start(["serve"], self._environ)
-            time.sleep(0.1)
 
-
-def _end(process: subprocess.Popen[str] | None) -> int:
-    if process is None:
-        return 0
+def _end(process: subprocess.Popen[str]) -> int:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
     try:

@@ -1,6 +1,7 @@
 """Does the part of `make smoke` that only reads hold for a service with names as real markets have them?"""
 
 import http.server
+import signal
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import program
+import psutil
 import pytest
 
 SMOKE = Path(__file__).parents[2] / "scripts" / "smoke"
@@ -67,6 +69,21 @@ def test_smoke_reads_from_a_deployed_service(home: Path, start: program.Start, e
     refused = smoke(home, "--url", url)
     assert refused.returncode == 1
     assert "set KASPARRO_SMOKE_KEY" in refused.stdout
+
+
+def test_smoke_leaves_nothing_behind_when_it_is_ended(reachable_home: Path) -> None:
+    """A cancelled job, a closed terminal: its processes and its folder go before it does."""
+    env = program.environment(reachable_home, {"TMPDIR": str(reachable_home)})
+    with subprocess.Popen([sys.executable, str(SMOKE), "--local"], env=env, stdout=subprocess.PIPE, text=True) as ended:
+        assert ended.stdout is not None
+        assert any(line.startswith("ok    start") for line in ended.stdout)
+        started = psutil.Process(ended.pid).children(recursive=True)
+        ended.send_signal(signal.SIGTERM)
+        assert ended.wait(program.PATIENCE_SECONDS) == 128 + signal.SIGTERM
+    assert started
+    left = [(p.pid, p.status(), p.cmdline()) for p in started if p.is_running()]
+    assert left == []
+    assert list(reachable_home.glob("kasparro-smoke-*")) == []
 
 
 def test_smoke_hands_its_key_to_nobody_else(home: Path, elsewhere: tuple[str, list[str]]) -> None:
