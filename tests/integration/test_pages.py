@@ -215,6 +215,29 @@ def test_dashboard_finds_assets(browser: Browser, service: Service) -> None:
     browser.wait_text("[data-section=assets] [data-note]", "Nothing is called")
 
 
+# Draws a chart of each pair of values and tells how many lines of its grid lie; none where something is no number.
+DRAW = """
+    const [pairs, done] = arguments;
+    import("/pages/chart.js").then(({ lineChart }) => done(pairs.map((pair) => {
+        const box = document.createElement("div");
+        const points = pair.map((value, at) => ({ at, value }));
+        lineChart(box, { label: "", range: [0, 1], series: [{ slot: 0, points }], format: String });
+        const across = (line) => line.getAttribute("y1") === line.getAttribute("y2");
+        const lying = [...box.querySelectorAll(".grid")].filter(across);
+        return box.innerHTML.includes("NaN") ? 0 : lying.length;
+    })));
+"""
+ALIKE = ([1, 0.999999999999], [60000.12345678901, 60000.12345678902], [1, 1.0000000000000002], [0, 0], [5e-324, 1e-320])
+APART = ([3e-9, 4e-9], [0.9999, 1.0001], [0.01, 60000.0], [0, 1e300], [-5, 5])
+
+
+def test_chart_has_a_few_ticks_however_near_its_values_are(browser: Browser, service: Service) -> None:
+    """Small, large, or apart by the last bit: sources compute in floats, and the page must not count for ever."""
+    browser.open(f"{service.url}/docs", key=KEY)
+    ticks = browser.driver.execute_async_script(DRAW, [*ALIKE, *APART])
+    assert all(2 <= lines <= 6 for lines in ticks), ticks
+
+
 def test_dashboard_learns_how_a_long_run_ended(browser: Browser, service: Service) -> None:
     """Even when more runs than are asked for at once began after it."""
     conn = service.api.conn

@@ -59,11 +59,9 @@ function valueTicks([low, high]) {
   const rough = (high - low) / 3;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.999);
-  const ticks = [];
-  for (let at = Math.ceil(low / step - 1e-9); at * step <= high * (1 + 1e-9); at += 1) {
-    // Without the sum a zero may be a negative one.
-    ticks.push(at * step + 0);
-  }
+  const [first, last] = [Math.ceil(low / step - 1e-9), Math.floor(high / step + 1e-9)];
+  // Counted, not added up to: beside a large number a small step is lost. Without the sum a zero may be a negative one.
+  const ticks = Array.from({ length: last - first + 1 }, (_, at) => (first + at) * step + 0);
   return { ticks, step };
 }
 
@@ -76,13 +74,16 @@ function timeAxis(svg, x, range, width, base) {
   }
 }
 
+// The part of a value by which others must differ to be drawn apart: what is nearer was computed otherwise, at most.
+const SEEN = 1e-6;
+
 // The values that the axis must hold: all of them and a little air; from zero where a figure is an amount.
 function valueRange(values, zero) {
   let [low, high] = [Math.min(...values), Math.max(...values)];
   if (zero) {
     low = 0;
   }
-  const air = (high - low) * 0.08 || Math.abs(high) * 0.01 || 1;
+  const air = high - low > Math.abs(high) * SEEN ? (high - low) * 0.08 : Math.abs(high) * 0.01 || 1;
   return [zero ? 0 : low - air, high + air];
 }
 
