@@ -12,52 +12,9 @@ from datetime import datetime
 from attrs import frozen
 from psycopg import sql
 
-from kasparro.store import db, quote_writes, replays
+from kasparro.store import db, quote_writes, replays, unended_images
 from kasparro.store.db import Connection
 from kasparro.store.quote_writes import Gone
-
-# The rows that the staged batch can change, one query for before and after.
-_IMAGES = sql.SQL(
-    """
-    select 'listing' as kind, l.id::text as key, to_jsonb(l) as image
-    from listings l
-    where l.source = %(source)s
-    and l.external_id in (select external_id from batch)
-    union all
-    select 'said', concat_ws(' ', s.listing_id, extract(epoch from s.observed_at), s.content_hash), to_jsonb(s)
-    from (select distinct external_id, observed_at from batch) b
-    join listings l on l.source = %(source)s and l.external_id = b.external_id
-    cross join lateral (
-        select
-            x.source, x.slice, x.listing_id, x.observed_at, x.content_hash, x.file_version, x.contradicted, x.price_usd,
-            x.market_cap_usd, x.volume_24h_usd, x.change_24h_pct, x.rank, x.circulating_supply, x.said_at
-        from also_said x
-        where x.source = %(source)s
-        and x.slice = %(slice)s
-        and x.listing_id = l.id
-        and x.observed_at = b.observed_at
-        union all
-        select
-            v.source, v.slice, q.listing_id, q.observed_at, q.content_hash, q.file_version, false, q.price_usd,
-            q.market_cap_usd, q.volume_24h_usd, q.change_24h_pct, q.rank, q.circulating_supply, q.ingested_at
-        from quotes q
-        join file_versions v on v.id = q.file_version
-        where v.source = %(source)s
-        and v.slice = %(slice)s
-        and q.listing_id = l.id
-        and q.observed_at = b.observed_at
-    ) s
-    union all
-    select 'rejection', j.id::text, to_jsonb(j)
-    from rejections j
-    where j.source = %(source)s
-    and (j.content_hash in (select content_hash from batch) or j.external_id in (select external_id from batch))
-    union all
-    select 'record', r.content_hash::text, to_jsonb(r) - 'payload' || jsonb_build_object('observed_at', b.observed_at)
-    from (select distinct on (content_hash) content_hash, observed_at from batch) b
-    join raw_records r on r.source = %(source)s and r.content_hash = b.content_hash
-    """
-)
 
 
 @frozen(kw_only=True)
@@ -79,7 +36,8 @@ def noted(conn: Connection, end: End | None) -> Iterator[None]:
         yield
         return
     params = {"source": end.source, "slice": end.slice, "run_id": end.run_id}
-    conn.execute(sql.SQL("create temporary table images on commit drop as {}").format(_IMAGES), params)
+    conn.execute("create temporary table images (kind text, key text, image jsonb) on commit drop")
+    conn.execute(sql.SQL("insert into images {}").format(unended_images.QUERY), params)
     yield
     query = sql.SQL(
         """
@@ -92,7 +50,7 @@ def noted(conn: Connection, end: End | None) -> Iterator[None]:
         on conflict (source, slice, kind, key) do update
         set after = excluded.after
         """
-    ).format(images=_IMAGES)
+    ).format(images=unended_images.QUERY)
     conn.execute(query, params)
 
 

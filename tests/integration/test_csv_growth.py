@@ -1,5 +1,7 @@
 """A file that is caught in the middle of being written leaves nothing in the tables that it does not say in the end."""
 
+from contextlib import contextmanager
+
 import pytest
 from attrs import evolve
 from etl_fixtures import source
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from kasparro import errors
 from kasparro.etl.source import FieldMap, Files, Kind
 from kasparro.model import RunStatus
+from kasparro.store import unended
 from kasparro.tallies import Counts
 
 pytest_plugins = ("etl_checks",)
@@ -159,3 +162,40 @@ def test_quote_stays_when_a_file_without_a_line_end_was_overwritten(etl, grow):
     grow(HEADER["price"] + "A,a,2026-01-01,1")
     grow(HEADER["price"] + "A,a,2026-01-02,2")
     assert sorted(map(int, etl.quotes().values())) == [1, 2]
+
+
+OLD_REJECTIONS = """
+    with kept as (
+        insert into raw_records (source, content_hash, payload, slice, run_id, first_seen_at, last_seen_at)
+        select source, md5(i::text)::uuid, '{}', 'old.csv', run_id, now(), now()
+        from raw_records cross join generate_series(1, 500) i
+        returning *
+    )
+    insert into rejections (
+        source, slice, code, dedup_key, stage, message, external_id, content_hash, expected, run_id,
+        first_seen_at, last_seen_at, resolved_at
+    )
+    select source, slice, 'not_a_number', content_hash, 'normalise', 'm', 'A:a', content_hash, false, run_id, now(),
+        now(), case when random() < 0.5 then now() end
+    from kept
+"""
+
+
+def test_few_rejections_are_noted_when_a_source_has_many_and_a_line_has_not_ended(etl, grow, monkeypatch):
+    """Those that the line can touch, however many its listing has elsewhere."""
+    text = HEADER["price"] + line("price", at="2026-01-01")
+    grow(text)
+    etl.conn.execute(OLD_REJECTIONS)
+    noted = []
+    take_back = unended.noted
+
+    @contextmanager
+    def count(conn, end):
+        with take_back(conn, end):
+            yield
+            if end.unended:
+                noted.append(conn.execute("select kind, count(*) from images group by 1 order by 1").fetchall())
+
+    monkeypatch.setattr(unended, "noted", count)
+    grow(text + line("price")[:-1])
+    assert noted == [[("listing", 1)]]
