@@ -3,14 +3,17 @@
 Whoever knows a run, a source or a request binds it once, and every line logged inside carries it.
 """
 
+import html
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, TextIO
+from urllib.parse import quote
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -19,6 +22,9 @@ _bound: ContextVar[dict[str, Any]] = ContextVar("kasparro_log_fields", default={
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # Shorter values are no secrets worth hiding, and hiding them would garble ordinary words.
 _MIN_SECRET_CHARACTERS = 6
+# What stays as it is where an address is written: by RFC 3986, in a path, by encodeURIComponent and by encodeURI.
+_UNQUOTED = ("", "/", "!*'()", "!*'();,/?:@&=+$#")
+_ENCODED = re.compile("%[0-9A-F]{2}")
 
 
 @contextmanager
@@ -50,7 +56,8 @@ def configure(*, secrets: Iterable[str], stream: TextIO | None = None, text: boo
     as_text = stream.isatty() if text is None else text
     handler = logging.StreamHandler(stream)
     inner: logging.Formatter = _TextFormatter() if as_text else _JsonFormatter()
-    handler.setFormatter(_Redacting(inner, sorted(_spellings(secrets), key=len, reverse=True)))
+    hidden = {text for secret in secrets if len(secret) >= _MIN_SECRET_CHARACTERS for text in spellings(secret)}
+    handler.setFormatter(_Redacting(inner, sorted(hidden, key=len, reverse=True)))
     handler.addFilter(_add_bound)
     root = logging.getLogger()
     for old in list(root.handlers):
@@ -60,13 +67,18 @@ def configure(*, secrets: Iterable[str], stream: TextIO | None = None, text: boo
     logging.getLogger("kasparro").setLevel(logging.INFO)
 
 
-def _spellings(secrets: Iterable[str]) -> set[str]:
-    """Every way in which a secret may stand in a line: as it is, as JSON and as Python write it."""
-    hidden = [secret for secret in secrets if len(secret) >= _MIN_SECRET_CHARACTERS]
-    spellings = (str, lambda text: json.dumps(text)[1:-1], lambda text: repr(text)[1:-1])
-    return {
-        twice for secret in hidden for spell in spellings for twice in (spell(secret), json.dumps(spell(secret))[1:-1])
-    }
+def spellings(secret: str) -> set[str]:
+    """Every way in which a secret may stand in a text: as it is, and as addresses, HTML, Python and JSON write it.
+
+    Each of them may stand in JSON in its turn.
+    """
+    quoted = {quote(secret, safe=safe, errors="replace") for safe in _UNQUOTED}
+    # Upstreams write the digits small as well, and a space as a sign of its own.
+    quoted |= {_ENCODED.sub(lambda found: found[0].lower(), text) for text in quoted}
+    quoted |= {text.replace("%20", "+") for text in quoted}
+    written = {secret, repr(secret)[1:-1], html.escape(secret), html.escape(secret, quote=False), *quoted}
+    once = written | {json.dumps(text)[1:-1] for text in written}
+    return once | {json.dumps(text)[1:-1] for text in once}
 
 
 def _add_bound(record: logging.LogRecord) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import urllib3
 from attrs import evolve, frozen
 
-from kasparro import __version__
+from kasparro import __version__, log
 from kasparro.clock import Clock
 from kasparro.errors import FetchError
 from kasparro.etl import fetch_headers, fetch_pool
@@ -178,9 +178,10 @@ class Http:
 
 
 def _without(headers: Mapping[str, str], body: bytes) -> bytes:
-    """A body without the key that was sent: some upstreams repeat it in their errors."""
-    for value in headers.values():
-        body = body.replace(value.encode(), b"***")
+    """A body without the key that was sent: some upstreams repeat it in their errors, in one spelling or another."""
+    hidden = {text for value in headers.values() for text in log.spellings(value)}
+    for text in sorted(hidden, key=len, reverse=True):
+        body = body.replace(text.encode(), b"***")
     return body
 
 

@@ -2,6 +2,7 @@
 
 import re
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -18,7 +19,7 @@ KEYS = {
     "CARELESS_API_KEY": "canary/of=a+careless-upstream",
 }
 CLIENT_KEY, WRONG_KEY, PASSWORD = "canary-of-a-client", "canary-that-is-wrong", "canary/of#the-database"
-SECRETS = (*KEYS.values(), CLIENT_KEY, WRONG_KEY, PASSWORD)
+SECRETS = (*KEYS.values(), CLIENT_KEY, WRONG_KEY, PASSWORD, "careless-upstream")
 PATHS = (
     "/runs", "/runs/0", "/stats", "/metrics", "/health", "/health/ready", "/rejections", "/drift", "/data", "/data?x=1",
     "/assets/none", "/nowhere", "/openapi.json", "/anomalies", "/compare-runs?source=careless_401", "/", "/docs",
@@ -30,6 +31,8 @@ ANSWERS = {
     404: "<p>{key}</p>",
     400: '{{"key": "{key}"}}',
     200: "[{key}",
+    403: "/403?key={quoted} is not allowed",
+    410: '{{"see": "/v2?key={small}"}}',
 }
 CARELESS = """
 name = "careless_{status}"
@@ -60,7 +63,9 @@ def answer(request: Request) -> Response:
     key = request.headers.get("x-key") or request.args.get("key", "no key")
     if status == 302:
         return Response(status=302, headers={"Location": f"/500?key={key}"})
-    return Response(ANSWERS[status].format(key=key), status=status)
+    quoted = urllib.parse.quote(key, safe="")
+    small = re.sub("%..", lambda found: found[0].lower(), quoted)
+    return Response(ANSWERS[status].format(key=key, quoted=quoted, small=small), status=status)
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 import io
 import json
 import logging
+import re
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -103,6 +105,17 @@ def test_secret_is_hidden_when_json_writes_it_differently(secret, text):
     assert secret not in found
     assert json.dumps(secret)[1:-1] not in found
     assert secret.split("-")[0] not in found
+
+
+@pytest.mark.parametrize("safe", ["", "/", "!*'()"])
+@pytest.mark.parametrize("change", [str, str.upper, str.lower, lambda text: text.replace("%20", "+")])
+def test_secret_is_hidden_when_an_address_spells_it(safe, change):
+    """Percent-encoded, with large or small digits, it is a secret still."""
+    secret = "/".join(("key", "of=a", "careless+one", "it's a ü")).lower()
+    spelled = re.sub("(%..)+", lambda found: change(found[0]), urllib.parse.quote(secret, safe=safe))
+    found = "\n".join(lines(lambda: logger.info("GET /x?key=%s", spelled), secrets=[secret]))
+    assert "GET /x?key=***" in found
+    assert "careless" not in found
 
 
 def test_short_word_is_no_secret_when_it_would_garble_the_lines():
