@@ -246,12 +246,17 @@ def test_dashboard_learns_how_a_long_run_ended(browser: Browser, service: Servic
     open_dashboard(browser, service, "?every=1")
     browser.run("document.getElementById('runs-table').open = true")
     browser.wait_text(f"#runs-rows tr[data-key='{long}']", "running")
-    newest = [fixtures.add_run(conn, "csv", slice="short", started_at=now, finished_at=now) for _ in range(15)]
+    newest = [fixtures.add_run(conn, "csv", slice="short", started_at=now, finished_at=now) for _ in range(60)]
     browser.wait_text("#runs-rows", str(newest[-1]))
-    for _ in range(10):
+    browser.requests()
+    for _ in range(50):
         fixtures.add_run(conn, "csv", slice="short", started_at=now, finished_at=now)
     conn.execute("update runs set status = 'failed', finished_at = now() where id = %s", (long,))
-    browser.wait_text(f"#runs-rows tr[data-key='{long}']", "failed")
+    told = f"return document.getElementById('timeline').textContent.includes('Run {long}, csv, failed')"
+    browser.wait(lambda: browser.run(told), "the end of the long run")
+    asked = {url.removeprefix(service.url) for url in browser.requests() if "/runs" in url}
+    # However many sources there are, what is new of all of them is one question.
+    assert asked == {"/runs?limit=100", f"/runs/{long}"}
 
 
 def test_dashboard_shows_what_is_new_and_leaves_the_rest_alone(browser: Browser, service: Service) -> None:
@@ -331,6 +336,28 @@ def test_dashboard_says_why_the_service_is_down(browser: Browser, service: Servi
         assert faults(browser) == []
     finally:
         service.api.trouble = None
+
+
+# Until it is put right again, the statistics are those of another version of the service.
+SPOIL_STATISTICS = """
+    window.really = window.fetch;
+    window.fetch = async (address, options) => {
+        const response = await really(address, options);
+        const broken = { sources: [{ source: "csv", records: {}, duration: {}, budget: {} }] };
+        return address === "/stats" ? Response.json(broken) : response;
+    };
+"""
+
+
+def test_dashboard_goes_on_when_it_does_not_understand_an_answer(browser: Browser, service: Service) -> None:
+    """It says so and looks again: during a deploy an older service may answer for a while."""
+    open_dashboard(browser, service, "?every=1")
+    browser.run(SPOIL_STATISTICS)
+    browser.wait_text("#banner", "An answer cannot be shown")
+    assert browser.run("return document.body.classList.contains('stale')")
+    browser.run("window.fetch = really")
+    browser.wait(lambda: not browser.text("#banner"), "the end of the message")
+    assert browser.console() == []
 
 
 def test_dashboard_waits_as_long_as_it_is_told(browser: Browser, service: Service) -> None:

@@ -36,21 +36,26 @@ async function refresh() {
   busy = true;
   clearTimeout(timer);
   find("refresh").disabled = updatedAt === null;
+  const problems = [];
+  await look(problems).catch((error) => problems.push(["sources", new ApiError("wrong", `an answer cannot be shown (${error.message})`)]));
+  busy = false;
+  find("refresh").disabled = false;
+  conclude(problems.filter(([, error]) => error.name !== "AbortError"));
+}
+
+// Asks for everything and shows it. What goes wrong is a problem of its section; the rest is shown all the same.
+async function look(problems) {
   wanted ??= await keyNeeded();
   const locked = wanted && storedKey() === null;
-  const problems = [];
   const attempt = (section, work) => work.catch((error) => problems.push([section, error]));
   const names = await refreshSources({ withStats: !locked }).catch((error) => problems.push(["sources", error]) && null);
   if (locked && names) {
     problems.push(["runs", new ApiError("key", "a key is needed")]);
   } else if (names) {
-    showRejections();
     await Promise.all([attempt("runs", refreshRuns(names)), attempt("assets", refreshAssets().then(refreshAsset))]);
     await refreshFindings(attempt, problems);
+    showRejections();
   }
-  busy = false;
-  find("refresh").disabled = false;
-  conclude(problems.filter(([, error]) => error.name !== "AbortError"));
 }
 
 let findings = { state: null, at: 0 };
@@ -98,7 +103,7 @@ function conclude(problems) {
   again = false;
 }
 
-const sentence = (text) => text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
 // Sections that never had anything to show say why, instead of loading for ever.
 function emptySections(problems) {

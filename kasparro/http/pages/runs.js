@@ -5,9 +5,9 @@ import { fillRows, find, make, reconcile, setAttribute, setNote, setText } from 
 import { NONE, absolute, compact, count, span } from "./format.js";
 
 const STATUSES = ["succeeded", "partial", "failed", "crashed", "interrupted", "deferred", "running", "queued"];
-// Runs of a page at first, and later, when only what is new is asked for.
+// Runs of a source's page at first; and of one page of all sources, when only what is new is asked for.
 const FIRST = 200;
-const NEWEST = 20;
+const NEWEST = 100;
 // Runs of one source that are kept: more are no longer told apart in a chart.
 const MOST = 600;
 const TABLE_ROWS = 50;
@@ -17,6 +17,8 @@ const LEAD_MS = 30000;
 // source -> {runs: Map, cursor}: cursor leads to older ones, null where there are none.
 const known = new Map();
 let sources = [];
+// The newest run that was told of: all before it are known.
+let newest = 0;
 
 const windowMs = () => Number(find("window").value) * 1000;
 const startOf = (run) => Date.parse(run.started_at ?? run.created_at);
@@ -24,7 +26,13 @@ const startOf = (run) => Date.parse(run.started_at ?? run.created_at);
 export async function refreshRuns(names, { signal } = {}) {
   sources = names;
   const since = now() - windowMs();
-  await Promise.all(names.map((name) => load(name, since, signal)));
+  const { data, pagination } = await get("/runs", { limit: NEWEST }, { signal });
+  if (pagination.has_more && data.every((run) => run.run_id > newest)) {
+    // More are new than were asked for: each source is asked for its own again.
+    known.clear();
+  }
+  await Promise.all(names.map((name) => load(name, data.filter((run) => run.source === name), since, signal)));
+  newest = Math.max(newest, ...data.map((run) => run.run_id));
   drawRuns();
 }
 
@@ -33,30 +41,31 @@ export function runsState() {
   return sources.map((name) => newestFirst(known.get(name)).slice(0, NEWEST).map((run) => `${run.run_id}${run.status}`)).join();
 }
 
-async function load(name, since, signal) {
-  const first = !known.has(name);
-  const page = await get("/runs", { source: name, limit: first ? FIRST : NEWEST }, { signal });
-  const before = known.get(name);
-  const follows = before !== undefined && page.data.some((run) => before.runs.has(run.run_id));
-  const kept = follows || (before && !page.data.length) ? before : { runs: new Map(), cursor: page.pagination.next_cursor };
-  add(kept, page);
+async function load(name, told, since, signal) {
+  const kept = known.get(name) ?? (await begin(name, signal));
+  add(kept, told);
   known.set(name, kept);
-  await Promise.all(unfinished(kept, page).map((run) => update(kept, run, signal)));
+  await Promise.all(unfinished(kept, told).map((run) => update(kept, run, signal)));
   while (kept.cursor && kept.runs.size < MOST && oldest(kept) > since) {
     const older = await get("/runs", { source: name, limit: FIRST, cursor: kept.cursor }, { signal });
-    add(kept, older);
+    add(kept, older.data);
     kept.cursor = older.pagination.next_cursor;
   }
   // On a page that is open for days, what is new would pile up.
   newestFirst(kept).slice(MOST).forEach((run) => kept.runs.delete(run.run_id));
 }
 
-const add = (kept, page) => page.data.forEach((run) => kept.runs.set(run.run_id, run));
+async function begin(name, signal) {
+  const { data, pagination } = await get("/runs", { source: name, limit: FIRST }, { signal });
+  return { runs: new Map(data.map((run) => [run.run_id, run])), cursor: pagination.next_cursor };
+}
+
+const add = (kept, runs) => runs.forEach((run) => kept.runs.set(run.run_id, run));
 
 // What was under way when it was last seen, and is no longer among the newest.
-function unfinished(kept, page) {
-  const told = new Set(page.data.map((run) => run.run_id));
-  return [...kept.runs.values()].filter((run) => !run.finished_at && !told.has(run.run_id));
+function unfinished(kept, told) {
+  const ids = new Set(told.map((run) => run.run_id));
+  return [...kept.runs.values()].filter((run) => !run.finished_at && !ids.has(run.run_id));
 }
 
 async function update(kept, { run_id: id }, signal) {
