@@ -18,6 +18,8 @@ from stack import SETTINGS, TICK, UPSTREAM_KEYS, free_port
 
 # Seconds that a process gets to end after a signal, like Docker's.
 _GRACE_SECONDS = 10.0
+# Seconds for the same at the very end: perhaps it is just making its PostgreSQL, on a machine that is busy.
+_PATIENCE_SECONDS = 30.0
 _DAYS_OF_ARCHIVES = 365
 
 
@@ -99,7 +101,7 @@ class LocalStack:
 
     def stop(self) -> tuple[int, float]:
         began = time.monotonic()
-        code = self._service.stop() if self._service is not None else 0
+        code = self._service.stop(_GRACE_SECONDS) if self._service is not None else 0
         return code, time.monotonic() - began
 
     def add_source(self, name: str, text: str) -> None:
@@ -110,12 +112,17 @@ class LocalStack:
 
     def close(self) -> None:
         with contextlib.ExitStack() as last:
-            last.callback(shutil.rmtree, self._folder, ignore_errors=True)
-            if self._upstream is not None:
-                last.callback(self._upstream.stop)
-            self.stop()
-            # PostgreSQL outlives the service for a moment, to stop in good order.
-            wait_until(lambda: not any(self._folder.glob("**/postmaster.pid")), "the end of PostgreSQL")
+            last.callback(wait_until, self._remove, "the end of PostgreSQL")
+            for kept in (self._upstream, self._service):
+                if kept is not None:
+                    last.callback(kept.stop, _PATIENCE_SECONDS)
+
+    def _remove(self) -> bool:
+        """Whether the folder is gone. PostgreSQL outlives the service for a moment; one just being made writes on."""
+        if any("postmaster.pid" in files for _, _, files in os.walk(self._folder)):
+            return False
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return not self._folder.exists()
 
     @property
     def _sources(self) -> Path:
@@ -148,12 +155,12 @@ class _Kept:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> int:
+    def stop(self, seconds: float) -> int:
         """Its exit code. Raises Failed when it does not end in time."""
         self._wanted = False
         if self._thread.ident is not None:
             self._thread.join()
-        return 0 if self._process is None else _end(self._process)
+        return 0 if self._process is None else _end(self._process, seconds)
 
     def _keep(self) -> None:
         while self._wanted:
@@ -175,12 +182,12 @@ class _Kept:
             self._log.append(line.rstrip())
 
 
-def _end(process: subprocess.Popen[str]) -> int:
+def _end(process: subprocess.Popen[str], seconds: float) -> int:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
     try:
-        return process.wait(_GRACE_SECONDS)
+        return process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-        raise Failed(f"a process did not end within {_GRACE_SECONDS:.0f} s of SIGTERM") from None
+        raise Failed(f"{process.args!r} did not end within {seconds:.0f} s of SIGTERM") from None
