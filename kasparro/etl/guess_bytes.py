@@ -5,6 +5,7 @@ What cannot be text, or is another kind of file, is one clear error.
 
 import codecs
 import gzip
+import re
 from pathlib import Path
 from typing import cast
 
@@ -21,9 +22,11 @@ _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codec
 # How files begin that are often taken for CSV.
 _OTHERS = {
     b"PK\x03\x04": "a zip archive or an Excel workbook", b"\xd0\xcf\x11\xe0": "an Excel workbook", b"%PDF": "a PDF",
-    b"<": "a web page or XML", b"{": "JSON", b"[{": "JSON", b"[[": "JSON",
+    b"{": "JSON", b"[{": "JSON", b"[[": "JSON",
     b"PAR1": "a Parquet file", b"BZh": "a bzip2 archive", b"\xfd7zXZ": "an xz archive", b"(\xb5/\xfd": "a zstd archive",
 }  # fmt: skip
+# A header such as <TICKER>,<DATE> begins like a page; a tag with a delimiter behind it is none.
+_PAGE = re.compile(rb"\s*<(?![^<>]*>[ ]*[,;\t|])")
 # Of the bytes at one side of UTF-16 text in European letters nearly all are NUL; of those at the other nearly none.
 _MANY, _FEW = 0.6, 0.1
 
@@ -68,6 +71,8 @@ def sample(path: Path) -> Sample:
 def encoding(found: Sample) -> Encoding:
     """What the bytes are written in. Raises SliceError for what is no text."""
     head, name = found.head, found.path.name
+    if _PAGE.match(head):
+        raise SliceError(f"{name}: is a web page or XML, not a CSV file")
     for magic, what in _OTHERS.items():
         if head.startswith(magic) or head.lstrip().startswith(magic):
             raise SliceError(f"{name}: is {what}, not a CSV file")

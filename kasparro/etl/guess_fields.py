@@ -111,7 +111,7 @@ def _doubt(name: str, column: Column, columns: Sequence[Column], *, daily: bool)
         return "has numbers below zero"
     if numbers.foreign:
         return f"holds another currency: {numbers.foreign}"
-    if numbers.point == "," and (long := next(filter(_LONG_SCALE.search, column.distinct), "")):
+    if "," in numbers.point + numbers.doubtful and (long := next(filter(_LONG_SCALE.search, column.distinct), "")):
         return f"the last letters of {long} are taken for 10^9, and may be 10^12"
     if name.endswith("_usd") and not column.meaning.currency and not numbers.dollars:
         foreign = [each for each in columns if each.meaning.currency in currencies.CODES - {"usd"}]
@@ -145,8 +145,12 @@ def decimal(fields: list[Choice], numbers: Sequence[Column], *, unquoted: bool) 
         return [Entry(key="decimal", value=text(UNDECIDED), todo=f"numbers are written in two ways: {conflict}")]
     if plain and (not doubtful or "." in found or unquoted):
         return []
+    prices = [each.numbers for choice in fields if choice.entry.key == "price_usd" for each in choice.columns]
     if len(found) == 1:
         point, proof = found.popitem()
+        if prices and prices[0] and prices[0].doubtful and point not in prices[0].doubtful:
+            todo = f'"." or ",": {prices[0].doubtful} may be either, only {proof} of another column proves {point!r}'
+            return [Entry(key="decimal", value=text(UNDECIDED), todo=f"the decimal sign, {todo}")]
         return [Entry(key="decimal", value=text(point), why=f"{proof} proves it")]
     if len(found) > 1:
         _divide(fields, numbers)

@@ -9,17 +9,17 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from kasparro.etl import currencies
+from kasparro.etl import currencies, pairs
 
 # Words of a column's name that say in what its numbers are, besides currencies; and how many of the unit one is.
 _COIN_UNITS = frozenset({"btc", "eth", "bnb", "xbt", "sat", "sats", "satoshi", "satoshis"})
 _SCALES = {
     "cent": "0.01", "cents": "0.01", "tsd": "1000", "tausend": "1000", "thousand": "1000", "thousands": "1000",
     "mio": "1000000", "million": "1000000", "millions": "1000000", "millionen": "1000000", "mrd": "1000000000",
-    "milliarden": "1000000000",
+    "milliarden": "1000000000", "hundred": "100", "k": "1000",
 }  # fmt: skip
 # Words that only join the currency to the rest: `Preis in Euro`.
-_JOINING = frozenset({"in", "en", "em", "us", "american", "hundred"})
+_JOINING = frozenset({"in", "en", "em", "us", "american"})
 # Field -> phrases, as `words` makes them of a column's name, by how well they fit. Currencies in them do not count.
 _PHRASES: Mapping[str, Mapping[int, str]] = {
     "price_usd": {
@@ -108,10 +108,11 @@ _KNOWN = {
     field: {phrase: score for score, text in scores.items() for phrase in text.split("|")}
     for field, scores in _PHRASES.items()
 }
-# Words that make a price another thing than the price.
-_OTHER_PRICES = frozenset({
-    "open", "high", "low", "change", "ath", "atl", "percent", "pct", "min", "max", "bid", "ask", "return", "prev",
-    "previous",
+# Words beside `price` that leave it the price; any other may make it a target, a purchase, or one of a thousand coins.
+_STILL_PRICE = frozenset({
+    "price", "usd", "the", "of", "a", "per", "coin", "token", "unit", "asset", "crypto", "cryptocurrency", "current",
+    "latest", "market", "spot", "value", "quote",
+    *(word.casefold() for coin, name in pairs.COINS.items() for word in (coin, *name.split())),
 })  # fmt: skip
 
 
@@ -164,7 +165,7 @@ def meaning(name: str) -> Meaning:
             scores[field] = score
     if name.strip() in ("#", "No.", "Nr.", "\u2116"):
         scores["rank"] = 50
-    if not scores and "price" in found and not _OTHER_PRICES & set(found):
+    if not scores and "price" in found and set(bare.split()) <= _STILL_PRICE:
         scores["price_usd"] = 30
     others = [each for each in (*said, *coins) if each != "usd"]
     return Meaning(

@@ -30,6 +30,12 @@ _WORDS = frozenset({"et", "est", "ist", "art", "west", "wet", "cot", "zone"})
 _DAYTIMES = frozenset({
     "time", "time utc", "hour", "hour utc", "zeit", "uhrzeit", "stunde", "hora", "heure", "ora", "tijd", "uur", "czas",
 })  # fmt: skip
+# What a date is called that is not the one of a price.
+_OTHER_DATES = frozenset({
+    "launch", "launched", "genesis", "listed", "listing", "added", "ath", "atl", "expiry", "expiration", "expires",
+    "maturity", "birth", "born", "founded", "inception", "issued", "purchase", "purchased", "buy", "bought", "acquired",
+    "settlement", "delivery", "halving", "joined", "birthday", "first",
+})  # fmt: skip
 _REGIONS = ("Europe/", "America/", "Asia/", "Africa/", "Australia/", "Pacific/", "Atlantic/")
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 # Rows of which the step between them is judged.
@@ -43,9 +49,14 @@ def time(columns: Sequence[Column], notes: Sequence[str], *, closing: bool) -> C
 
     `notes` are lines above the header: they may name the time zone.
     """
+    others = [each for each in columns if each.times is not None and _OTHER_DATES & {*guess_names.words(each.name)}]
+    columns = [each for each in columns if each not in others]
     found = [
         each for each in columns if each.times is not None and (each.score("observed_at") or _rises(each, columns))
     ]
+    if not found and others:
+        hint = f'{text(others[0].name)} if its prices are of then, else {{ value = "2024-05-31" }}, one moment for all'
+        return undecided("observed_at", f"{quoted(others)} may say when something else was: {hint}")
     if not found:
         named = max(columns, key=lambda each: each.score("observed_at"), default=None)
         if named is not None and named.score("observed_at") and named.texts:

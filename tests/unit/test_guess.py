@@ -144,6 +144,13 @@ EXPORTS = {
         {"price_usd": {"path": "Kurs (Tsd. USD)", "scale": "1000"}},
         ("BTC", "2025-01-13 00:00", "90500.0"),
     ),
+    "prices in k$": (
+        "a.csv",
+        "<TICKER>,<DATE>,Price (k$)\nBTC,2024-01-01,42.1\n",
+        {},
+        {"price_usd": {"path": "Price (k$)", "scale": "1000"}, "symbol": "<TICKER>", "observed_at": "<DATE>"},
+        ("BTC", "2024-01-01 00:00", "42100.0"),
+    ),
     "hours with AM and PM": (
         "Bitstamp_BTCUSD_1h.csv",
         "Date,Symbol,Open,High,Low,Close\n2017-08-17 04-PM,BTCUSD,16199,16263,16160,16200.5\n",
@@ -293,6 +300,14 @@ UNDECIDED = {
     ),
     "the price": ("date,symbol,a,b\n2024-01-01,BTC,65000,66000\n", "price_usd", '"a", "b"'),
     "one of two prices": ("date,symbol,price usd,price_usd\n2024-01-01,BTC,6,7\n", "price_usd", "which of the columns"),
+    "prices of 1000": ("date,symbol,Price USD per 1000\n2024-01-01,BTC,42.1\n", "price_usd", '"Price USD per 1000"'),
+    "no price of now": ("date,symbol,Price target USD\n2024-01-01,BTC,9\n", "price_usd", '"Price target USD"'),
+    "a date of another thing": ("symbol,Listed on,price_usd\nBTC,2013-01-01,6\n", "observed_at", '"Listed on" may say'),
+    "a sign that another column proves": (
+        "date;symbol;Price USD;Volume\n2024-01-01;BTC;101.125;1.234.501,5\n2024-01-02;BTC;102.125;1.234.501,5\n",
+        "decimal",
+        "101.125 may be either",
+    ),
     "trades without a header": ("1381095255,122.0,0.1\n1381179030,123.61,0.1\n", "price_usd", "column_2"),
 }
 
@@ -371,6 +386,7 @@ OPTIONAL = [
     ("Market Cap", "1820000000 EUR", "market_cap_usd", None),
     ("Market Cap (EUR)", "1820000000", "market_cap_usd", None),
     ("Volume 24h", "333 BTC", "volume_24h_usd", None),
+    ("Market Cap USD", '"1,101 B"', "market_cap_usd", None),
     ("Market Cap", "1820000000", "market_cap_usd", "Market Cap"),
     ("Market Cap (millions)", "1820", "market_cap_usd", {"path": "Market Cap (millions)", "scale": "1000000"}),
     ("Rank", "0", "rank", None),
