@@ -76,7 +76,7 @@ def run(paths: Sequence[Path]) -> Guess:
     if not table.has_header and (known := _known(columns)):
         tables = [evolve(each, columns=known) for each in tables]
         columns = guess_columns.find(known, rows)
-    said = [pairs.file_name(path).merged(map(pairs.note, each.notes))
+    said = [pairs.file_name(path).merged(map(pairs.note, (*each.notes, *each.strays)))
             for path, each in zip(paths, tables, strict=True)]  # fmt: skip
     fields, identity, more = _fields(columns, said, [note for each in tables for note in each.notes])
     decimal = _decimal(fields, columns, tables)
@@ -135,20 +135,19 @@ def _fields(
     column = price.columns[0] if price.columns and wide is None else None
     closing = column is not None and {"close", "closing"} & set(guess_names.words(column.name)) != set()
     time = guess_when.time([each for each in columns if each is not column], notes, closing=closing)
-    more: list[Entry] = []
+    more, dated = list[Entry](), ""
     if not time.columns and len(names) == 1 and names[0].date_text:
-        time, entry = guess_when.of_file_name(names[0].date_text)
-        more.append(entry)
+        time, dated = guess_when.of_file_name(names[0].date_text)
     if wide is not None:
         why = guess_identity.shown(wide)
         more.append(Entry(key="wide", value=guess_entry.table(columns=wide.pattern), why=why))
         entry = Entry(key="price_usd", value="", why="the cell of such a column")
         choices = [time, Choice(entry=entry, keys={"path": "value"}, columns=())]
-        return choices, guess_identity.of_wide(wide, columns, names), more
+        return choices, guess_identity.of_wide(wide, columns, names).dated(dated), more
     daily = guess_when.is_daily(time)
     rest = [each for each in columns if each not in time.columns]
     choices = [time, price, *guess_fields.optional(rest, column, daily=daily)]
-    return choices, guess_identity.find(columns, names, column), more
+    return choices, guess_identity.find(columns, names, column).dated(dated), more
 
 
 def _decimal(fields: list[Choice], columns: Sequence[Column], tables: Sequence[Table]) -> list[Entry]:
@@ -160,6 +159,8 @@ def _decimal(fields: list[Choice], columns: Sequence[Column], tables: Sequence[T
 def _files(paths: Sequence[Path], tables: Sequence[Table], identity: Identity) -> list[Entry]:
     table = tables[0]
     pattern, why = _glob(paths)
+    if len(paths) == 1 and (identity.name_pattern or identity.entries[0].value.startswith("{ value")):
+        why = "for more files than this one, guess them all at once: what their names say must not be mixed up"
     entries = [Entry(key="glob", value=guess_entry.text(pattern), why=why)]
     if table.encoding.declared:
         entries.append(Entry(key="encoding", value=guess_entry.text(table.encoding.declared), why=table.encoding.why))

@@ -61,7 +61,7 @@ def _column(number: int, name: str, cells: Sequence[str]) -> Column:
         kind = "empty"
     elif guess_times.is_clock(distinct):
         kind = "clock"
-    elif (strange := _strange(distinct)) is not None:
+    elif (strange := _strange(distinct, name)) is not None:
         kind, words = "number", strange
         texts = tuple(text for text in texts if text not in strange)
         distinct = tuple(text for text in distinct if text not in strange)
@@ -89,12 +89,15 @@ def _column(number: int, name: str, cells: Sequence[str]) -> Column:
     )
 
 
-def _strange(distinct: Sequence[str]) -> tuple[str, ...] | None:
-    """What is no number in a column of numbers: a few words without a digit. None for a column of something else."""
+def _strange(distinct: Sequence[str], name: str) -> tuple[str, ...] | None:
+    """What is no number in a column of numbers: a few words without a digit, its name none of them.
+
+    None for a column of something else.
+    """
     others = []
     for text in distinct:
         if not guess_numbers.is_number(text):
             others.append(text)
-            if len(others) > _MAX_NULL_WORDS or not _NO_DIGIT.fullmatch(text):
+            if text == name or len(others) > _MAX_NULL_WORDS or not _NO_DIGIT.fullmatch(text):
                 return None
     return tuple(others) if len(others) < (1 - _MOST) * len(distinct) or not others else None

@@ -5,7 +5,7 @@ Only dollars are ever loaded. What says another currency, anywhere, leaves it to
 
 from collections.abc import Sequence
 
-from kasparro.etl import currencies, pairs
+from kasparro.etl import currencies, guess_names, pairs
 from kasparro.etl.field_rules import UNDECIDED
 from kasparro.etl.guess_columns import Column
 from kasparro.etl.guess_entry import Entry, table, text
@@ -13,6 +13,9 @@ from kasparro.etl.pairs import Said
 
 # Why the names of several files tell their currencies, each its own: by the group `currency` of a name_pattern.
 BY_NAMES = "in the names of the files, by name_pattern"
+# How columns of currencies are called, at the end; and how many of them a message shows.
+_ENDS = frozenset({"currency", "ccy", "fiat"})
+_SHOWN = 3
 _USD = '{ value = "USD" }'
 
 
@@ -27,6 +30,9 @@ def of_price(price: Column, columns: Sequence[Column], said: Sequence[Said]) -> 
     if numbers is not None and numbers.foreign:
         return [_open(f"prices are no US dollars but {numbers.foreign}: {other('')}", stand_in="")]
     if own or (numbers is not None and numbers.dollars):
+        if odd := [each for each in _columns(columns) if {*map(str.casefold, each.distinct)} - {"usd"}]:
+            todo = f"{text(odd[0].name)} lets only rows pass in which it says so, {_USD} all, if it says another thing"
+            return [_open(f"the column {price.name!r} says US dollars, {odd[0].name!r} {_codes(odd[0])}: {todo}")]
         todo = f"the column {price.name!r} says US dollars, {where} says {_names(against)}: {_USD} if they are dollars"
         return [_open(todo)] if against else []
     return of_file(columns, said)
@@ -34,10 +40,12 @@ def of_price(price: Column, columns: Sequence[Column], said: Sequence[Said]) -> 
 
 def of_file(columns: Sequence[Column], said: Sequence[Said]) -> list[Entry]:
     """The entry where the column of prices says nothing: a column of currencies, else what file and name say."""
-    named = max((each for each in columns if each.score("currency") and each.kind == "text"),
-                key=lambda each: (each.score("currency"), -each.number), default=None)  # fmt: skip
-    if named is not None and all(currencies.code(each.upper()) or pairs.is_fiat(each) for each in named.distinct):
-        return [Entry(key="currency", value=text(named.name), why=f"such as {named.distinct[0]}")]
+    named = _columns(columns)
+    if named and named[0].score("currency"):
+        return [Entry(key="currency", value=text(named[0].name), why=f"such as {named[0].distinct[0]}")]
+    if named:
+        todo = f"{text(named[0].name)} if it says the currency of the prices, {_USD} if they are all in US dollars"
+        return [_open(f"{named[0].name!r} says {_codes(named[0])}: {todo}")]
     found = sorted({word for each in said for word in each.currencies})
     if len(found) > 1 and all(each.currency for each in said):
         return [Entry(key="currency", value=text("currency"), why=BY_NAMES)]
@@ -46,6 +54,18 @@ def of_file(columns: Sequence[Column], said: Sequence[Said]) -> list[Entry]:
         usd = f"{where} says {_names(found)}: {_USD} if prices are in US dollars; no other is loaded"
         return [_open(usd)] if found else of_words("", "")
     return of_words(found[0], f"{said[0].where} says so")
+
+
+def _columns(columns: Sequence[Column]) -> list[Column]:
+    """The columns of currencies, by their names or by nothing but codes in them; the one most sure first."""
+    found = [each for each in columns if each.kind == "text" and each.score("symbol") < 100
+             and (each.score("currency") or not each.meaning.scores or _ENDS & {*guess_names.words(each.name)[-1:]})
+             and all(currencies.code(word.upper()) or pairs.is_fiat(word) for word in each.distinct)]  # fmt: skip
+    return sorted(found, key=lambda each: -each.score("currency"))
+
+
+def _codes(column: Column) -> str:
+    return ", ".join(sorted(column.distinct)[:_SHOWN])
 
 
 def of_words(currency: str, why: str) -> list[Entry]:

@@ -6,7 +6,7 @@ No symbol is made up: what is not said is to be filled in.
 import re
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kasparro.errors import SliceError
 from kasparro.etl import currencies, guess_currency, pairs
@@ -19,6 +19,8 @@ from kasparro.etl.pairs import Said
 _SHOWN = 3
 # Characters; longer words are sentences or addresses.
 _LONGEST_SYMBOL = 20
+# Signs around cells that were not read as quotes.
+_QUOTES = frozenset("\"'`\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb")
 
 
 @frozen(kw_only=True)
@@ -37,6 +39,11 @@ class Identity:
 
     entries: tuple[Entry, ...]
     name_pattern: str = ""
+
+    def dated(self, pattern: str) -> "Identity":
+        """The same with a pattern that finds the date in the file's name, where there is one."""
+        both = f"^(?=.*?{self.name_pattern})(?=.*?{pattern})" if self.name_pattern and pattern else ""
+        return evolve(self, name_pattern=both or self.name_pattern or pattern)
 
 
 def wide(columns: Sequence[Column]) -> Wide | None:
@@ -101,10 +108,11 @@ def find(columns: Sequence[Column], files: Sequence[Said], price: Column | None)
         currency = guess_currency.of_price(price, columns, files)
     in_names = {"currency"} if any(each.why == guess_currency.BY_NAMES for each in currency) else set[str]()
     if named is not None:
-        symbol = Entry(key="symbol", value=text(named.name), why=f"such as {', '.join(found[:_SHOWN])}")
+        symbol = _of_column(named)
     else:
-        symbol = _of_files(files)
-        in_names |= {"symbol"} if symbol.value == text("symbol") else set()
+        symbol = _of_files(files, alone=not in_names)
+        guarded = not in_names and all(each.symbol_text for each in files)
+        in_names |= {"symbol"} if guarded or symbol.value == text("symbol") else set()
     entries = [symbol, _name(columns, named, files), *_external_id(columns, named), *currency]
     return Identity(entries=tuple(entries), name_pattern=_pattern(files, in_names))
 
@@ -130,10 +138,11 @@ def _pattern(files: Sequence[Said], wanted: set[str]) -> str:
         return ""
     coins = "|".join(map(re.escape, sorted({each.symbol_text for each in files})))
     quotes = sorted({each for file in files for each in file.currencies})
-    rest = "|".join(["[^A-Za-z0-9]", "$", *(rf"(?i:{quote})" for quote in quotes)])
-    found = rf"(?<![A-Za-z0-9])(?P<symbol>{coins})(?={rest})" if "symbol" in wanted else ""
+    before, behind = ("X?", "Z?") if any(f"X{each.symbol_text}Z" in each.file for each in files) else ("", "")
+    rest = "|".join(["[^A-Za-z0-9]", "$", *(rf"{behind}(?i:{quote})" for quote in quotes)])
+    found = rf"(?<![A-Za-z0-9]){before}(?P<symbol>{coins})(?={rest})" if "symbol" in wanted else ""
     if "currency" in wanted:
-        found = rf"(?P<symbol>{coins})[^A-Za-z0-9]?" if found else ""
+        found = rf"{before}(?P<symbol>{coins}){behind}[^A-Za-z0-9]?" if found else ""
         found = rf"(?<![A-Za-z0-9]){found}(?P<currency>(?i:{'|'.join(quotes)}))(?![A-Za-z0-9])"
     for file in files:
         match = re.search(found, file.file)
@@ -176,20 +185,35 @@ def _paired(named: Column, cut: Sequence[tuple[str, str]], columns: Sequence[Col
         )
         entries = (Entry(key="symbol", value=table(path=UNDECIDED), todo=todo), _name(columns, named, ()))
         return Identity(entries=(*entries, *guess_currency.of_words("", "")))
-    symbol = Entry(
-        key="symbol", value=table(value=cut[0][0].upper()), why=f"every row is of the pair {named.distinct[0]}"
-    )
+    coin = pairs.ticker(cut[0][0].upper())
+    symbol = Entry(key="symbol", value=table(value=coin), why=f"every row is of the pair {named.distinct[0]}")
     guard = guess_currency.of_pair(named, cut[0], price)
     return Identity(entries=(symbol, _name(columns, named, ()), *guard))
 
 
-def _of_files(files: Sequence[Said]) -> Entry:
-    """The symbol that the names of the files say, each its own by name_pattern where there are several."""
-    symbols = {each.symbol for each in files}
+def _of_column(named: Column) -> Entry:
+    """The symbols of a column; words for absent in it are none, and what no symbol has in it is asked."""
+    words = [word for word in named.absent if word]
+    value = table(path=named.name, null=words) if words else text(named.name)
+    odd = next((each for each in named.distinct if _QUOTES & {*each} or not each.isprintable()), "")
+    if odd:
+        todo = f"{odd!a} has quotes or hidden signs in it: {value} takes it as it stands; else write the file without"
+        return Entry(key="symbol", value=table(path=UNDECIDED), todo=todo, stand_in=value)
+    return Entry(key="symbol", value=value, why=f"such as {', '.join(sorted(set(named.distinct))[:_SHOWN])}")
+
+
+def _of_files(files: Sequence[Said], *, alone: bool) -> Entry:
+    """The symbol that the names of the files say; by name_pattern, unless that is one beside their currencies."""
+    symbols, written = {each.symbol for each in files}, {each.symbol_text for each in files}
+    if all(written) and (len(symbols) > 1 or (alone and written == symbols)):
+        return Entry(key="symbol", value=text("symbol"), why="in the name of the file, by name_pattern")
     if len(symbols) == 1 and all(symbols):
-        return Entry(key="symbol", value=table(value=symbols.pop()), why="in the name of the file, or above its header")
-    if all(each.symbol_text for each in files):
-        return Entry(key="symbol", value=text("symbol"), why="in the names of the files, by name_pattern")
+        guarded = "; name_pattern keeps files of others out" if all(written) and alone else ""
+        why = f"in the name of the file, or above its header{guarded}"
+        return Entry(key="symbol", value=table(value=symbols.pop()), why=why)
+    if disputed := next((each.disputed for each in files if each.disputed), ""):
+        todo = f"the name of a file and lines in it say {disputed}: split it, a file for each"
+        return Entry(key="symbol", value=table(value=UNDECIDED), todo=todo)
     usual = next((coin for coin, name in pairs.COINS.items() if name and name == files[0].name), "BTC")
     todo = f'such as {{ value = "{usual}" }}: neither a column nor the name of the file says it'
     return Entry(key="symbol", value=table(value=UNDECIDED), todo=todo, stand_in=table(value="SYMBOL?"))

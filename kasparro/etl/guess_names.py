@@ -99,7 +99,8 @@ _PHRASES: Mapping[str, Mapping[int, str]] = {
         "offre en circulation|circulating|supply circulating|fornecimento circulante|suministro en circulacion",
     },
     "currency": {
-        100: "vs currency|quote currency|price currency|quote asset|quote currency code|fiat currency|"
+        100: "spot price currency|"
+        "vs currency|quote currency|price currency|quote asset|quote currency code|fiat currency|"
         "counter currency",
         80: "currency|currency code|quote|fiat|wahrung|waehrung|moeda|moneda|devise|valuta|divisa|unit|einheit",
     },

@@ -46,7 +46,7 @@ class Table:
     """How a file's table is written, its columns, and rows that fit them: a cell a column.
 
     `columns` are made up where there is no header. `fitting` of `judged` rows at the beginning have as many cells.
-    `preamble` are the rows above them, `notes` the lines there, comments too.
+    `preamble` are the rows above them, `notes` the lines there, comments too; `strays` are rows below of a single word.
     """
 
     sample: Sample
@@ -61,6 +61,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     preamble: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
     fitting: int
     judged: int
 
@@ -94,13 +95,14 @@ def find(sample: Sample) -> Table:
     best = max(tries, key=lambda each: each.score)
     if any(values.UNSTORABLE.search(name) for name in best.layout.columns):
         raise SliceError(f"{sample.path.name}: the header is no text: {shown(tuple(best.layout.columns))}")
-    rows = list(islice(_cells(body, best, hinted + best.skip_lines), _KEPT_ROWS))
+    strays: dict[str, None] = {}
+    rows = list(islice(_cells(body, best, hinted + best.skip_lines, strays=strays), _KEPT_ROWS))
     if not sample.complete:
         # The last one may be cut off.
         rows = rows[:-1]
     if not encoding.name.startswith("utf-16") and line_end != "CR" and not best.multiline:
         for piece in sample.pieces:
-            rows += _cells(piece.partition(b"\n")[2].rpartition(b"\n")[0], best, 0)
+            rows += _cells(piece.partition(b"\n")[2].rpartition(b"\n")[0], best, 0, strays=strays)
     return Table(
         sample=sample,
         encoding=encoding,
@@ -114,6 +116,7 @@ def find(sample: Sample) -> Table:
         rows=tuple(rows),
         preamble=best.preamble,
         notes=best.notes,
+        strays=tuple(strays)[:_JUDGED_ROWS],
         fitting=best.fitting,
         judged=best.judged,
     )
@@ -256,13 +259,16 @@ def _named(body: bytes, cells: Sequence[str], form: Form) -> list[str]:
     return [f"column_{number + 1}" for number in range(len(cells))]
 
 
-def _cells(body: bytes, found: _Try, skip_lines: int) -> Iterator[tuple[str, ...]]:
-    """The cells of every row that fits the columns."""
+def _cells(body: bytes, found: _Try, skip_lines: int, *, strays: dict[str, None]) -> Iterator[tuple[str, ...]]:
+    """The cells of every row that fits the columns; to `strays` goes what stands alone, as above another table."""
     rows = csv_lines.rows(
         io.BytesIO(body), csv_lines.Tally(), form=found.form, skip_lines=skip_lines, max_record_bytes=_MAX_RECORD_BYTES
     )
     try:
         for row in rows:
+            filled = [cell for cell in row.cells if cell.strip()]
+            if len(filled) == 1 or len(filled) == 2 < len(row.cells) < len(found.layout.columns):
+                strays[" ".join(filled)] = None
             yield from (tuple(record.fields.values()) for record in found.layout.records(row) if record.fields)
     except csv_lines.UnclosedQuoteError:
         return

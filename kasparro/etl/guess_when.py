@@ -250,7 +250,7 @@ def _is_daily(moments: Sequence[datetime]) -> bool:
     return bool(steps) and steps[len(steps) // 2] == _DAY
 
 
-def of_file_name(date: str) -> tuple[Choice, Entry]:
+def of_file_name(date: str) -> tuple[Choice, str]:
     """The time of a file whose name has the only date, and the pattern that finds it there."""
     pattern = re.sub("[0-9]+", lambda run: f"[0-9]{{{len(run[0])}}}", re.escape(date).replace(r"\-", "-"))
     sign = next((sign for sign in "-_." if sign in date), "")
@@ -258,4 +258,4 @@ def of_file_name(date: str) -> tuple[Choice, Entry]:
     if sign not in ("-", ""):
         keys["format"] = f"%Y{sign}%m{sign}%d"
     entry = Entry(key="observed_at", value="", why=f"{date} in the name of the file: no column says when")
-    return Choice(entry=entry, keys=keys), Entry(key="name_pattern", value=text(f"(?P<date>{pattern})"))
+    return Choice(entry=entry, keys=keys), f"(?P<date>{pattern})"

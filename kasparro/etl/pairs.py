@@ -40,6 +40,7 @@ class Said:
     """What a file's name, or a line above its header, says: a symbol, a date, currencies; '' where nothing does.
 
     `symbol_text` and `date_text` are how they are written in the name; `where` is what says something of currencies.
+    `disputed` are the symbols, where they are several.
     """
 
     symbol: str = ""
@@ -49,16 +50,18 @@ class Said:
     date_text: str = ""
     where: str = ""
     file: str = ""
+    disputed: str = ""
 
     def merged(self, notes: Iterable["Said"]) -> "Said":
         """The same with what lines say too; no symbol where they contradict it, or each other."""
         everything = (self, *notes)
         symbols = {each.symbol for each in everything if each.symbol}
-        symbol = symbols.pop() if len(symbols) == 1 else ""
+        symbol = min(symbols) if len(symbols) == 1 else ""
         return evolve(
             self,
             symbol=symbol,
             symbol_text=self.symbol_text if symbol else "",
+            disputed=", ".join(sorted(symbols)) if len(symbols) > 0 and not symbol else "",
             currencies=frozenset().union(*(each.currencies for each in everything)),
             where=" and ".join(each.where for each in everything if each.currencies),
         )
@@ -82,6 +85,12 @@ def pair(text: str) -> tuple[str, str] | None:
     return cuts[0] if len(cuts) == 1 else None
 
 
+def ticker(coin: str) -> str:
+    """A coin without the letters that Kraken puts around some: the XBT of XXBTZUSD."""
+    found = re.fullmatch("X([A-Z]{3,4})Z", coin)
+    return found[1] if found and found[1] in COINS else coin
+
+
 def is_fiat(word: str) -> bool:
     """Whether a word is the code of a currency of a country, or of a token that follows the dollar."""
     plain = word.casefold()
@@ -99,8 +108,11 @@ def file_name(path: PurePath) -> Said:
     stem = re.sub(r" ?\([0-9]+\)$", "", stem)
     tokens = re.findall(r"[A-Za-z0-9]+", stem)
     pairs = _pairs(stem, tokens)
-    symbol = next(iter(pairs))[0] if len(pairs) == 1 else ""
-    if not symbol:
+    symbol = ticker(next(iter(pairs))[0]) if len(pairs) == 1 else ""
+    if any(coin.casefold() in currencies.CODES for coin, _ in pairs):
+        # What USD-BTC holds are no prices of the dollar; nor are they said to be those of the other one.
+        symbol = ""
+    elif not symbol:
         coins = {token for token in tokens if token in COINS}
         symbol = coins.pop() if len(coins) == 1 else ""
     titles = {title for title in COINS.values() if title.upper() not in COINS and _title(title).search(stem)}
@@ -120,7 +132,7 @@ def file_name(path: PurePath) -> Said:
 def note(line: str) -> Said:
     """What a line above a file's header says; a coin only as a pair, or where it is called one."""
     pairs = _pairs("", re.findall(r"[A-Za-z0-9]+", line))
-    symbols = {coin.upper() for coin, _ in pairs} | {each[1] for each in _SYMBOL.finditer(line)}
+    symbols = {ticker(coin.upper()) for coin, _ in pairs} | {each[1] for each in _SYMBOL.finditer(line)}
     symbols = {coin for each in symbols for coin, _ in [pair(each) or (each, "")]}
     symbol = symbols.pop() if len(symbols) == 1 else ""
     return Said(symbol=symbol, currencies=_currencies(line, pairs), where=f"the line {line.strip()[:_SHOWN]!r}")
@@ -137,12 +149,13 @@ def _pairs(stem: str, tokens: Sequence[str]) -> set[tuple[str, str]]:
     """Every part of a file's name that is a pair: of a coin that is known, or one that could be nothing else."""
     texts = [stem] if re.fullmatch(r"[A-Z0-9]{2,10}[-_][A-Z0-9]{3,5}", stem) else []
     texts += [token for token in tokens if re.fullmatch(r"[A-Z0-9]+USDT", token) or _known(pair(token))]
-    texts += [f"{one}-{other}" for one, other in pairwise(tokens) if one.upper() in COINS]
+    texts += [f"{one}-{other}" for one, other in pairwise(tokens)
+              if one.upper() in COINS or (stem and is_fiat(one) and other.casefold() in _QUOTES)]  # fmt: skip
     return {found for text in texts if (found := pair(text)) is not None}
 
 
 def _known(found: tuple[str, str] | None) -> bool:
-    return found is not None and found[0].upper() in COINS
+    return found is not None and ticker(found[0].upper()) in COINS
 
 
 @cache

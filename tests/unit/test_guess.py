@@ -51,8 +51,8 @@ EXPORTS = {
         "BTC_USD Dados Históricos.csv",
         '\ufeff"Data","Último","Abertura","Máxima","Mínima","Vol.","Var%"\n'
         '"24.05.2024","68.526,1","67.900,0","69.000,0","66.000,0","1,23K","0,35%"\n',
-        {"decimal": ","},
-        {"symbol": {"value": "BTC"}, "currency": DOLLARS, "price_usd": "Último"},
+        {"decimal": ",", "name_pattern": "(?<![A-Za-z0-9])(?P<symbol>BTC)(?=[^A-Za-z0-9]|$|(?i:usd))"},
+        {"symbol": "symbol", "currency": DOLLARS, "price_usd": "Último"},
         ("BTC", "2024-05-24 00:00", "68526.1"),
     ),
     "Spanish names": (
@@ -150,6 +150,20 @@ EXPORTS = {
         {},
         {"price_usd": {"path": "Price (k$)", "scale": "1000"}, "symbol": "<TICKER>", "observed_at": "<DATE>"},
         ("BTC", "2024-01-01 00:00", "42100.0"),
+    ),
+    "a currency of prices, and no symbol": (
+        "transactions.csv",
+        "Timestamp,Asset,Spot Price Currency,Spot Price\n2024-01-01,BTC,USD,5\n2024-01-02,N/A,EUR,6\n",
+        {"name_pattern": None},
+        {"currency": "Spot Price Currency", "symbol": {"path": "Asset", "null": ["N/A"]}},
+        ("BTC", "2024-01-01 00:00", "5"),
+    ),
+    "a day in the name beside the coin": (
+        "BTC_2024-05-03.csv",
+        "price_usd,rank\n5,1\n",
+        {},
+        {"symbol": "symbol", "observed_at": "date"},
+        ("BTC", "2024-05-03 00:00", "5"),
     ),
     "hours with AM and PM": (
         "Bitstamp_BTCUSD_1h.csv",
@@ -267,6 +281,9 @@ OTHER_CURRENCIES = [
     ("a.csv", "date,pair,Close EUR\n2024-01-01,BTC/USD,5\n", "no US dollars but EUR"),
     ("a.csv", "date,symbol,Price BTC\n2024-01-01,ETH,0.03\n", "prices are in BTC"),
     ("prices_eur.csv", "date,BTC-USD,ETH-USD\n2024-01-01,5,6\n", "prices are in EUR"),
+    ("usd-btc.csv", "date,price\n2024-01-01,0.00002\n", "the name of the file says BTC and USD"),
+    ("a.csv", "date,symbol,price,Fee Currency\n2024-01-01,BTC,5,EUR\n", "'Fee Currency' says EUR"),
+    ("a.csv", "date,symbol,Price USD,Fiat\n2024-01-01,BTC,5,USD\n2024-01-02,BTC,5,EUR\n", "'Fiat' EUR, USD"),
     ("a.csv", "date,symbol,price\n2024-01-01,BTC,5 kr\n", "no US dollars but 5 kr"),
 ]  # fmt: skip
 
@@ -287,6 +304,13 @@ UNDECIDED = {
     "its sign": ("date,symbol,price\n2024-01-01,BTC,€65000.10\n", "currency", "€65000.10"),
     "a coin near the dollar": ("date,symbol,close\n2024-01-01,BTCUSDT,65000\n", "currency", 'accept = ["BTCUSDT"]'),
     "the symbol": ("date,price_usd\n2024-01-01,65000\n", "symbol", '{ value = "BTC" }'),
+    "a symbol in quotes": ("date,symbol,price_usd\n2024-01-01,\u201cBTC\u201d,6\n", "symbol", "quotes or hidden signs"),
+    "symbols of two tables": (
+        "Symbol: BTC\ndate,price_usd\n2024-01-01,42000\n2024-01-02,42001\n2024-01-03,42002\nSymbol: ETH\n"
+        "date,price_usd\n2024-01-01,2200\n",
+        "symbol",
+        "say BTC, ETH: split it",
+    ),
     "several pairs": ("date,pair,close\n2024-01-01,BTC/USD,6\n2024-01-01,ETH/USD,2\n", "symbol", "split the file"),
     "the time": ("symbol,price_usd\nBTC,65000\n", "observed_at", "no column holds times"),
     "a ruined time": ("time;symbol;price_usd\n1,77746E+12;BTC;6\n", "observed_at", "spreadsheet"),
@@ -429,6 +453,9 @@ def test_guess_asks_when_its_own_quotes_contradict_it(content: str, key: str, sa
     [
         ("btc-usd-max.csv", "BTC", "usd"),
         ("XBTUSD_1440.csv", "XBT", "usd"),
+        ("XXBTZEUR.csv", "XBT", "eur"),
+        ("usd-btc.csv", "", ""),
+        ("USD-BTC.csv", "", ""),
         ("BTCUSDT-1h-2024-01.csv", "BTC", "usdt"),
         ("1INCHUSDT.csv", "1INCH", "usdt"),
         ("BITSTAMP_BTCUSD, 1D.csv", "BTC", "usd"),
@@ -480,6 +507,17 @@ def test_guess_finds_each_file_s_currency_in_its_name(names: Sequence[str], patt
     assert len(found.quotes) == 1
     source = source_file.parse(guess_toml.write(guess.run(paths)), name="a.toml", folder=tmp_path)
     assert list(trial.run(source, paths[-1], first=1).reasons) == [("wrong_currency", "currency")]
+
+
+@pytest.mark.parametrize(("name", "other"), [("BTC-USD", "ETH-USD"), ("btc-usd", "eth-usd"), ("XXBTZUSD", "XETHZUSD")])
+def test_guess_of_one_file_keeps_others_out_when_its_name_says_the_symbol(
+    name: str, other: str, tmp_path: Path
+) -> None:
+    """However wide a person makes the glob, ether's prices do not become bitcoin's."""
+    path, more = (write(tmp_path, f"{each}.csv", "date,close\n2024-01-01,5\n") for each in (name, other))
+    source = source_file.parse(guess_toml.write(guess.run([path])), name="a.toml", folder=tmp_path)
+    assert trial.run(source, path, first=1).quotes == 1
+    assert "name_pattern does not match" in str(trial.run(source, more, first=1).error)
 
 
 def test_guess_refuses_files_whose_names_do_not_tell_their_currencies_apart(tmp_path: Path) -> None:
