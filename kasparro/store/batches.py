@@ -120,7 +120,7 @@ def load(conn: Connection, origin: Origin, *, around_raw: Callable[[str], object
     quote_writes.write_settled(conn, run_id=origin.run_id)
     if teller is not None and concerned:
         also_said.note_settled(conn, teller)
-    quote_writes.move_latest(conn, ceiling=origin.ceiling)
+    quote_writes.move_latest(conn, origin.source, ceiling=origin.ceiling)
     rejections.upsert_staged(conn, source=origin.source, run_id=origin.run_id)
     return evolve(_count(conn, origin, raw_inserted), removed=removed)
 
@@ -158,7 +158,7 @@ def reload(conn: Connection, origin: Origin) -> Counts:
     quote_writes.write_settled(conn, run_id=origin.run_id)
     if origin.file is not None:
         ambiguous.resolve_staged(conn, source=origin.source)
-    quote_writes.move_latest(conn, ceiling=origin.ceiling)
+    quote_writes.move_latest(conn, origin.source, ceiling=origin.ceiling)
     rejections.upsert_staged(conn, source=origin.source, run_id=origin.run_id)
     return _count(conn, origin, 0)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kasparro.store import db
 
@@ -36,21 +36,14 @@ def list_sources(conn: db.Connection, sources: Sequence[str]) -> dict[str, Sourc
             coalesce(s.failures, 0),
             extract(epoch from clock_timestamp() - s.last_success_at)::double precision,
             extract(epoch from clock_timestamp() - s.next_run_at)::double precision,
-            extract(epoch from clock_timestamp() - d.newest)::double precision
+            extract(epoch from clock_timestamp() - t.newest_observed_at)::double precision
         from unnest(%(sources)s::text[]) as k (source)
         left join schedules s on s.source = k.source
-        -- All sources in one go: one by one, each of two hundred would read all the latest quotes.
-        left join (
-            select l.source, max(n.observed_at) as newest
-            from listings l
-            join latest_quotes n on n.listing_id = l.id
-            where l.source = any(%(sources)s)
-            group by l.source
-        ) d on d.source = k.source
+        left join source_totals t on t.source = k.source
         """,
         {"sources": list(sources)},
     )
-    return {
+    found = {
         row[0]: SourceHealth(
             last_status=row[1],
             last_run_at=row[2],
@@ -64,3 +57,20 @@ def list_sources(conn: db.Connection, sources: Sequence[str]) -> dict[str, Sourc
         )
         for row in rows
     }
+    unknown = [source for source, health in found.items() if health.data_age_seconds is None]
+    ages = _find_ages(conn, unknown) if unknown else []
+    return found | {source: evolve(found[source], data_age_seconds=age) for source, age in ages}
+
+
+def _find_ages(conn: db.Connection, sources: Sequence[str]) -> list[tuple[str, float]]:
+    """How old the newest quotes are of those that have some, found among all of them, in one go."""
+    return conn.execute(
+        """
+        select l.source, extract(epoch from clock_timestamp() - max(n.observed_at))::double precision
+        from listings l
+        join latest_quotes n on n.listing_id = l.id
+        where l.source = any(%(sources)s)
+        group by l.source
+        """,
+        {"sources": sources},
+    ).fetchall()

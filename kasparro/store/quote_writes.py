@@ -64,7 +64,7 @@ def write_settled(conn: Connection, *, run_id: int) -> None:
     )
 
 
-def move_latest(conn: Connection, *, ceiling: datetime) -> None:
+def move_latest(conn: Connection, source: str, *, ceiling: datetime) -> None:
     """An older observation never replaces a newer one, and a future-dated one is never the latest."""
     conn.execute(
         """
@@ -86,6 +86,32 @@ def move_latest(conn: Connection, *, ceiling: datetime) -> None:
         where latest_quotes.observed_at < excluded.observed_at
         """,
         {"ceiling": ceiling},
+    )
+    conn.execute(
+        """
+        insert into source_totals as t (source, newest_observed_at)
+        select %(source)s, n.observed_at
+        from (
+            select max(s.observed_at) as observed_at
+            from settled s
+            where s.wins
+            and s.observed_at <= %(ceiling)s
+        ) n
+        where n.observed_at is not null
+        on conflict (source) do update
+        set newest_observed_at = case
+            when t.newest_observed_at is null then (
+                select max(q.observed_at)
+                from listings l
+                join latest_quotes q on q.listing_id = l.id
+                where l.source = t.source
+            )
+            else excluded.newest_observed_at
+        end
+        where t.newest_observed_at is null
+        or t.newest_observed_at < excluded.newest_observed_at
+        """,
+        {"source": source, "ceiling": ceiling},
     )
 
 
@@ -209,6 +235,17 @@ def _find_latest(conn: Connection, keys: dict[str, object]) -> None:
         on conflict (listing_id) do update
         set observed_at = excluded.observed_at
         where latest_quotes.observed_at <> excluded.observed_at
+        """,
+        keys,
+    )
+    conn.execute(
+        """
+        update source_totals t
+        set newest_observed_at = null
+        from listings l
+        where l.id = any(%(listing_ids)s)
+        and t.source = l.source
+        and t.newest_observed_at = any(%(times)s)
         """,
         keys,
     )

@@ -63,7 +63,7 @@ def check_counts(etl: Etl) -> None:
 
 
 def check_references(etl: Etl) -> None:
-    """Every quote leads to its raw record, every rejection to its own, and the latest quote is one that is there."""
+    """Every quote leads to its raw record, every rejection to its own, and latest quotes are there."""
     no_raw = """
         select q.content_hash from quotes q join listings l on l.id = q.listing_id
         where not exists (select from raw_records r where r.source = l.source and r.content_hash = q.content_hash)
@@ -76,6 +76,14 @@ def check_references(etl: Etl) -> None:
     assert etl.rows(no_rejected) == []
     no_latest = "select listing_id, observed_at from latest_quotes except select listing_id, observed_at from quotes"
     assert etl.rows(no_latest) == []
+    other_newest = """
+        select t.source from source_totals t
+        where newest_observed_at is not null and newest_observed_at is distinct from (
+            select max(n.observed_at) from latest_quotes n join listings l on l.id = n.listing_id
+            where l.source = t.source
+        )
+    """
+    assert etl.rows(other_newest) == []
 
 
 def check_replay(etl: Etl) -> None:

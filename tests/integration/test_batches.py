@@ -9,6 +9,7 @@ import pytest
 from etl_fixtures import HOUR, NOON, page, record, source
 
 from kasparro.model import RunStatus
+from kasparro.store import health
 from kasparro.tallies import Counts
 
 pytest_plugins = ("etl_checks",)
@@ -41,6 +42,27 @@ def test_nothing_is_written_when_the_same_records_come_again(etl):
     assert etl.run(given).counts == counts(unchanged=300)
     assert etl.writes() == before
     assert before["quotes"][0] - empty["quotes"][0] == 300
+
+
+def test_age_of_the_data_is_known_without_reading_listings(etl):
+    """Of however many: a look at the health has less than a second."""
+    etl.run(page(record("a", at=NOON + HOUR), record("b"), record("c", at=FUTURE)))
+    etl.run(page(record("b", price="2")))
+    with psycopg.connect(etl.dsn) as other, etl.conn.transaction():
+        other.execute("lock table listings, latest_quotes, quotes in access exclusive mode")
+        etl.conn.execute("set local lock_timeout = '5s'")
+        found = health.list_sources(etl.conn, ["coinpaprika"])["coinpaprika"]
+    assert found.data_age_seconds == pytest.approx((datetime.now(UTC) - NOON - HOUR).total_seconds(), abs=60)
+
+
+def test_age_of_the_data_is_found_when_it_is_not_noted(etl):
+    """Among all quotes, by a look and by the next batch."""
+    etl.run(page(record("a", at=NOON + HOUR), record("b")))
+    etl.conn.execute("update source_totals set newest_observed_at = null")
+    found = health.list_sources(etl.conn, ["coinpaprika"])["coinpaprika"]
+    assert found.data_age_seconds == pytest.approx((datetime.now(UTC) - NOON - HOUR).total_seconds(), abs=60)
+    etl.run(page(record("b", price="2")))
+    assert etl.rows("select newest_observed_at from source_totals") == [(NOON + HOUR,)]
 
 
 def test_quote_is_updated_when_any_of_its_values_changed(etl):

@@ -33,6 +33,8 @@ values ('csv', 'a.csv', 'ambiguous_key', md5('e'), 'read', 'observed_at',
 insert into checkpoints (source, slice, position, validators, run_id)
 values ('csv', 'a.csv', '{"offset": 7, "since": "x"}', '{}', 1);
 insert into unended_writes (source, slice, kind, key, run_id) values ('csv', 'a.csv', 'quote', '1 1', 1);
+insert into latest_quotes select listing_id, observed_at from quotes;
+insert into source_totals (source) values ('csv'), ('idle');
 """
 
 
@@ -195,6 +197,9 @@ def test_quotes_keep_their_files_when_a_filled_database_is_migrated(
             from also_said x join rejections j using (slice, file_version, content_hash) where contradicted
         """
         assert conn.execute(query).fetchall() == [("a.csv", "e", True)]
+        assert conn.execute(
+            "select source, newest_observed_at = (select max(observed_at) from quotes) from source_totals order by 1"
+        ).fetchall() == [("csv", True), ("idle", None)]
         assert conn.execute("select position from checkpoints").fetchall() == [({"offset": 7},)]
 
 
