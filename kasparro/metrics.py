@@ -87,7 +87,12 @@ MONTH_LIMIT = _gauge("bucket_month_limit_requests", "Requests that the month's b
 
 DRIFTS = _counter("drifts", "Differences seen between a source's fields and their baseline", "source", "kind")
 OPEN_DRIFTS = _gauge("open_drifts", "Open ones among the differences", "source", "kind")
-LAST_ANOMALIES = _gauge("last_run_anomalies", "Verdicts on the last finished run", "source", "severity")
+LAST_ANOMALIES = _gauge(
+    "last_run_anomalies",
+    "Verdicts on the last finished run, and on the number of records that it found unchanged",
+    "source",
+    "severity",
+)
 ANOMALIES = _counter("anomalies", "Verdicts on runs that are not like those before", "source", "metric", "severity")
 
 SCHEMA_VERSION = _gauge("schema_version", "Version of the database's schema")

@@ -79,7 +79,9 @@ def _of_last_runs(conn: db.Connection, sources: Sequence[str]) -> Iterator[Sampl
         select k.source, u.seconds, a.warnings, a.alerts
         from unnest(%(sources)s::text[]) as k (source)
         cross join lateral (
-            select r.id, extract(epoch from r.finished_at - r.started_at)::double precision as seconds
+            select
+                r.id, r.reading, r.config_fingerprint,
+                extract(epoch from r.finished_at - r.started_at)::double precision as seconds
             from runs r
             where r.source = k.source
             and r.slice = ''
@@ -88,12 +90,25 @@ def _of_last_runs(conn: db.Connection, sources: Sequence[str]) -> Iterator[Sampl
             order by -r.id
             limit 1
         ) u
+        -- An upstream whose list is still the one that was too short is no better for having said so.
+        left join lateral (
+            select r.id
+            from runs r
+            where u.reading = 'nothing'
+            and r.source = k.source
+            and r.reading = 'full'
+            and r.config_fingerprint = u.config_fingerprint
+            and -r.id > -u.id
+            order by -r.id
+            limit 1
+        ) c on true
         cross join lateral (
             select
                 count(*) filter (where n.severity = 'warn') as warnings,
                 count(*) filter (where n.severity = 'alert') as alerts
             from anomalies n
-            where n.run_id = u.id
+            where n.run_id = any(array[u.id, c.id])
+            and (n.run_id = u.id or n.metric = 'records')
         ) a
         order by k.source
         """,

@@ -220,7 +220,11 @@ def test_drifts_and_anomalies_are_counted(api: fixtures.Api) -> None:
     assert (found["drifts_total", "csv", "added"], found["open_drifts", "csv", "added"]) == (2, 1)
     assert found["anomalies_total", "csv", "records", "alert"] == 3
     assert (found["last_run_anomalies", "csv", "alert"], found["last_run_anomalies", "csv", "warn"]) == (1, 0)
-    fixtures.add_run(api.conn, "csv")
+    # A 304 says that what the run before it read is still all that there is.
+    api.conn.execute("update runs set reading = 'full', measures = '{}' where id = (select max(run_id) from anomalies)")
+    fixtures.add_run(api.conn, "csv", reading="nothing", measures="{}")
+    assert scrape(api)["last_run_anomalies", "csv", "alert"] == 1
+    fixtures.add_run(api.conn, "csv", reading="full", measures="{}")
     assert scrape(api)["last_run_anomalies", "csv", "alert"] == 0
 
 
