@@ -224,13 +224,15 @@ class Watch:
         if names and policy in (Policy.QUARANTINE, Policy.FAIL) and not self._job.accept_rejections:
             action, keep = _ACTIONS[policy], policy is Policy.QUARANTINE
             self.refusal = self.refusal or refusals.of_drift(each, self._slice, names[0], keep=keep)
+        # As it is put back by whoever rejects: of all pages, not of this one.
+        before = each.before and self._baseline[each.path]
         return Drift(
             path=each.path,
             kind=each.kind,
             renamed_to=each.renamed_to,
             action=action,
             confidence=each.confidence,
-            details=_details(each, names, self._source, self._slice),
+            details=_details(evolve(each, before=before), names, self._source, self._slice),
         )
 
     def _open(self, known: KnownFields) -> list[OpenDrift]:

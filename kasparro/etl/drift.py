@@ -273,6 +273,8 @@ def _rescaled(baseline: Usual, before: Usual, after: Usual, found: Field) -> boo
 
 
 def _null_jumped(before: Usual, after: Usual, found: Field) -> bool:
+    if before.sketched:
+        return False
     if before.share >= _USUAL_SHARE:
         return after.empty - before.empty >= _JUMP
     # Of a field that comes and goes only its nulls count, and of those only enough.

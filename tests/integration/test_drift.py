@@ -273,6 +273,24 @@ def test_price_that_moved_with_the_market_is_mapped(etl):
     etl.replayable = False
 
 
+@pytest.mark.parametrize("field", ["price", "cap"])
+def test_accepted_rename_raises_nothing_on_pages_that_run_on_other_scales(etl, field):
+    """A ranked list has its large numbers first: what the first page showed is no measure of the others."""
+    new = {"price": "price_usd", "cap": "marketCap"}[field]
+    etl.run(*ranked(field, at=NOON))
+    etl.run(*ranked(new, at=NOON + HOUR))
+    assert seen(etl) == [("renamed", field, new, "mapped", "open")]
+    decide(etl, drift_decisions.accept)
+    for hours in (2, 3):
+        result = etl.run(*ranked(new, at=NOON + hours * HOUR))
+        assert (result.status, seen(etl)) == (RunStatus.SUCCEEDED, [("renamed", field, new, "mapped", "accepted")])
+    kept = etl.value("select fields -> %s -> 'pages' from field_baselines", new)
+    assert len(kept) == 4
+    decide(etl, drift_decisions.reject)
+    assert len(etl.value("select fields -> %s -> 'pages' from field_baselines", field)) == 4
+    etl.replayable = False
+
+
 @pytest.mark.parametrize("price", [None, ""])
 def test_batch_without_any_price_is_quarantined_although_a_coin_may_lack_one(etl, price):
     """What is expected of some records is not of all."""
@@ -491,3 +509,18 @@ def replay(etl: Any, given: Any, *, raw: bool = False) -> Any:
     runner = etl.build()
     work = Replay(etl.database, runner.committer, Wanted(source=given.name, rejected=not raw)).work
     return runner.run(given, trigger=Trigger.REPLAY, stop=threading.Event(), task=Task(slice=REPLAY, work=work))
+
+
+def ranked(field: str, *, at: datetime) -> list[Any]:
+    """Four pages of one market, each two powers of ten below the one before."""
+    usual: dict[str, Any] = {"price": None, "cap": 5} if field.startswith("price") else {"price": "1"}
+    return [
+        page(
+            *(
+                record(f"{number}-{one}", at=at, **usual | {field: str(Decimal(10) ** (6 - 2 * number) + one)})
+                for one in range(20)
+            ),
+            last=number == 3,
+        )
+        for number in range(4)
+    ]
