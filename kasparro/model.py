@@ -170,6 +170,16 @@ class Normalised:
 
 
 @frozen(kw_only=True)
+class KnownListing:
+    """What was read of a listing before, and its latest quote's price and time; None where it has none."""
+
+    symbol_key: str
+    name: str
+    price_usd: Decimal | None = None
+    observed_at: datetime | None = None
+
+
+@frozen(kw_only=True)
 class Checkpoint:
     """How far one slice has been read; empty mappings and None for a slice never read."""
 

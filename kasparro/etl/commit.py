@@ -114,7 +114,7 @@ class Committer:
 
             return self.retried(ask, pause=job.pause)
 
-        return Past(find_known=partial(find, drifts.find_known), find_prices=partial(find, listings.find_prices))
+        return Past(find_known=partial(find, drifts.find_known), find_listings=partial(find, listings.find_known))
 
     def rename_fields(self, job: Job) -> None:
         """Let the run read its source with the renames in force."""

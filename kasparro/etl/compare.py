@@ -7,7 +7,7 @@ the notes go with the page's batches.
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from decimal import Decimal
+from datetime import timedelta
 from typing import Any
 
 from attrs import evolve, frozen
@@ -23,7 +23,7 @@ from kasparro.etl.profile import Profile
 from kasparro.etl.source import Kind, Source
 from kasparro.etl.usual import Usual
 from kasparro.fields import Drift, DriftAction, DriftKind, FieldNotes, KnownFields, OpenDrift, Rename
-from kasparro.model import BACKFILL_PREFIX, LIVE, Page
+from kasparro.model import BACKFILL_PREFIX, LIVE, KnownListing, Page
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ _ACTIONS = {
     Policy.QUARANTINE: DriftAction.QUARANTINED,
     Policy.FAIL: DriftAction.FAILED,
 }
+# How far after the start of its run a record may be: clocks differ, and a run takes a while.
+_AHEAD = timedelta(minutes=5)
 # Quote fields whose numbers run much alike in two reads of all that a source has.
 _MONEY = ("price_usd", "market_cap_usd", "volume_24h_usd")
 
@@ -62,10 +64,10 @@ def share(notes: FieldNotes | None, *, begins_page: bool, ends_page: bool) -> Fi
 
 @frozen(kw_only=True)
 class Past:
-    """What a watch asks of what was read before: of the fields of an input, and for latest prices by external id."""
+    """What a watch asks of what was read before: of the fields of an input, and for listings by external id."""
 
     find_known: Callable[[str], KnownFields]
-    find_prices: Callable[[Collection[str]], Mapping[str, Decimal]]
+    find_listings: Callable[[Collection[str]], Mapping[str, KnownListing]]
 
 
 class Watch:
@@ -190,7 +192,13 @@ class Watch:
         read, constants = self._compile(self._source.renamed(renames)), self._page.constants
         items = [read(record, constants) for record in profile.sample(self._page.records)]
         ids = {item.external_id for item in items if item.external_id is not None}
-        return proof.unproven(items, names, self._past.find_prices(ids) if "price_usd" in names else {})
+        lookback = self._source.since.lookback_seconds if self._source.since else 0
+        before = proof.Known(
+            listings=self._past.find_listings(ids),
+            lookback=timedelta(seconds=lookback),
+            until=self._job.run.started_at + _AHEAD,
+        )
+        return proof.unproven(items, names, before)
 
     def _by_policy(self, found: Sequence[Difference]) -> Iterator[Difference]:
         """The differences that somebody wants to know of; a rename that nobody does is two other things."""

@@ -2,9 +2,8 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from decimal import Decimal
 
-from kasparro.model import Listing, Match, MatchListing
+from kasparro.model import KnownListing, Listing, Match, MatchListing
 from kasparro.store.db import Connection
 
 
@@ -50,20 +49,23 @@ def insert_staged(conn: Connection, *, source: str) -> None:
     )
 
 
-def find_prices(conn: Connection, source: str, external_ids: Collection[str]) -> dict[str, Decimal]:
-    """The latest price of each of these listings, by external id; those that have one."""
+def find_known(conn: Connection, source: str, external_ids: Collection[str]) -> dict[str, KnownListing]:
+    """Those of these listings that there are, by external id."""
     rows = conn.execute(
         """
-        select l.external_id, q.price_usd
+        select l.external_id, l.symbol_key, l.name, q.price_usd, q.observed_at
         from listings l
-        join latest_quotes n on n.listing_id = l.id
-        join quotes q on q.listing_id = n.listing_id and q.observed_at = n.observed_at
+        left join latest_quotes n on n.listing_id = l.id
+        left join quotes q on q.listing_id = n.listing_id and q.observed_at = n.observed_at
         where l.source = %(source)s
         and l.external_id = any(%(external_ids)s)
         """,
         {"source": source, "external_ids": list(external_ids)},
     )
-    return dict(rows.fetchall())
+    return {
+        external_id: KnownListing(symbol_key=symbol_key, name=name, price_usd=price_usd, observed_at=observed_at)
+        for external_id, symbol_key, name, price_usd, observed_at in rows
+    }
 
 
 def rename_settled(conn: Connection, *, source: str, ceiling: datetime) -> None:

@@ -291,6 +291,29 @@ def test_accepted_rename_raises_nothing_on_pages_that_run_on_other_scales(etl, f
     etl.replayable = False
 
 
+@pytest.mark.parametrize(
+    ("path", "renamed_to", "value"),
+    [
+        ("id", "coin_id", lambda number: f"coin{(number + 7) % 40}"),
+        ("id", "coin_id", lambda number: f"coin{number}-c"),
+        ("symbol", "ticker", lambda number: f"c{number}"),
+        ("at", "At", lambda number: f"{2010 + number % 9}-02-03T00:00:00Z"),
+    ],
+)
+def test_name_that_says_the_same_is_not_mapped_when_its_values_are_about_others(etl, path, renamed_to, value):
+    """Another numbering, other ids, other symbols, the days on which coins were founded: a person is asked."""
+    etl.run(page(*records(40)))
+    before = etl.quotes()
+    changed = [
+        record(f"coin{number}", price=str(number + 1), **{"at": NOON + HOUR, path: None, renamed_to: value(number)})
+        for number in range(40)
+    ]
+    second = etl.run(page(*changed))
+    assert (second.status, second.error_code) == (RunStatus.FAILED, "schema_drift")
+    assert ("renamed", path, renamed_to, "quarantined", "open") in seen(etl)
+    assert etl.quotes() == before
+
+
 @pytest.mark.parametrize("price", [None, ""])
 def test_batch_without_any_price_is_quarantined_although_a_coin_may_lack_one(etl, price):
     """What is expected of some records is not of all."""

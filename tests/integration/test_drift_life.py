@@ -10,7 +10,7 @@ from typing import Any
 
 import api_fixtures
 import pytest
-from etl_fixtures import page, record, source
+from etl_fixtures import NOON, page, record, source
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from psycopg import Rollback
@@ -18,6 +18,7 @@ from psycopg import Rollback
 from kasparro import errors
 from kasparro.etl import compare
 from kasparro.etl.normalise import compile_source
+from kasparro.model import KnownListing
 from kasparro.store import db, drift_decisions, drifts
 
 # So many that all of their fields are compared, and so few that only the required ones are.
@@ -53,10 +54,14 @@ class Upstream:
         prices = {f"coin{number}": Decimal(number + 1) for number in range(self._coins)}
         past = compare.Past(
             find_known=lambda baseline: drifts.find_known(self._conn, "coinpaprika", baseline),
-            find_prices=lambda _: prices,
+            find_listings=lambda _: {
+                name: KnownListing(symbol_key=name, name=f"Coin {name}", price_usd=price, observed_at=NOON)
+                for name, price in prices.items()
+            },
         )
         given = source().renamed(drifts.list_renames(self._conn, "coinpaprika"))
-        job: Any = SimpleNamespace(source=given, accept_rejections=False, note_profile=lambda *_: None)
+        run = SimpleNamespace(started_at=datetime.now(UTC))
+        job: Any = SimpleNamespace(run=run, source=given, accept_rejections=False, note_profile=lambda *_: None)
         watch = compare.Watch(job, "", compile_source, past)
         text = json.dumps({"price": None} | shape)
         coins = [record(name, **json.loads(text.replace("{}", str(price)))) for name, price in prices.items()]
