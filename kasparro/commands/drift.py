@@ -43,11 +43,11 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
 
 
 def _list(args: argparse.Namespace, app: App) -> int:
-    chosen = drift_records.Filter(sources=args.source or None, kind=args.kind, status=None if args.all else "open")
+    chosen = drift_records.Filter(sources=args.source or None, kind=args.kind, of_now=not args.all)
     with BoundedDatabase(app.database, app.clock).reading() as conn:
         app.check_names(conn, args.source)
         page = drift_records.page(conn, chosen, limit=args.limit)
-    return _LISTING.show(page, args, nothing="no drifts" if args.all else "no open drifts")
+    return _LISTING.show(page, args, nothing="no drifts" if args.all else "no open drifts, and no renames in force")
 
 
 def _row(each: Mapping[str, Any]) -> list[object]:

@@ -116,12 +116,12 @@ class Committer:
 
         return Past(find_known=partial(find, drifts.find_known), find_listings=partial(find, listings.find_known))
 
-    def rename_fields(self, job: Job) -> None:
-        """Let the run read its source with the renames in force."""
+    def rename_fields(self, job: Job, *, with_ended: bool = False) -> None:
+        """Let the run read its source with the renames in force; `with_ended`: with those that were, too."""
 
         def find() -> list[Rename]:
             with self._database.connection() as conn:
-                return drifts.list_renames(conn, job.source.name)
+                return drifts.list_renames(conn, job.source.name, with_ended=with_ended)
 
         job.source = job.source.renamed(self.retried(find, pause=job.pause))
 

@@ -35,6 +35,9 @@ class Replay:
 
     def work(self, job: Job) -> None:
         """Normalise the wanted records again; of a whole source, take away what no longer follows from them."""
+        if not self._wanted.rejected:
+            # Records of the time in which a rename was in force are read as they were then.
+            self._committer.rename_fields(job, with_ended=True)
         if job.source.files is not None and self._wanted.code in (None, contradictions.CODE):
             self._look_again(job)
         self._reload(job)

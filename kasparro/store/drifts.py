@@ -56,10 +56,22 @@ def find_known(conn: Connection, source: str, baseline: str) -> KnownFields:
     )
 
 
-def list_renames(conn: Connection, source: str) -> list[Rename]:
-    """The renames of a source in force, in the order in which they came to be."""
+def list_renames(conn: Connection, source: str, *, with_ended: bool = False) -> list[Rename]:
+    """The renames of a source in force, in the order in which they came to be.
+
+    What was mapped by itself is so only until the field is back: what its new name means by then was proven by nobody.
+    `with_ended`: those, too.
+    """
     rows = conn.execute(
-        "select path, renamed_to from field_renames where source = %(source)s order by id", {"source": source}
+        """
+        select f.path, f.renamed_to
+        from field_renames f
+        join drifts d on d.id = f.drift_id
+        where f.source = %(source)s
+        and (d.status in ('open', 'accepted') or %(with_ended)s)
+        order by f.id
+        """,
+        {"source": source, "with_ended": with_ended},
     )
     return [Rename(path=path, renamed_to=renamed_to) for path, renamed_to in rows]
 
@@ -220,15 +232,16 @@ def _resolve(conn: Connection, ids: Sequence[int], baselines: Sequence[str]) -> 
 
 
 def put_in_force(conn: Connection, drift_id: int) -> None:
-    """Let the source be read with this rename from now on."""
+    """Let the source be read with this rename from now on; what a person accepted before does not end with it."""
     conn.execute(
         """
-        insert into field_renames (source, path, renamed_to, drift_id)
+        insert into field_renames as f (source, path, renamed_to, drift_id)
         select source, path, renamed_to, id
         from drifts
         where id = %(id)s
         on conflict (source, path, renamed_to) do update
         set drift_id = excluded.drift_id
+        where not exists (select from drifts d where d.id = f.drift_id and d.status = 'accepted')
         """,
         {"id": drift_id},
     )

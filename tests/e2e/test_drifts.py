@@ -72,7 +72,7 @@ def test_operator_lists_accepts_and_rejects_drifts(home: Path, env_of_mine: dict
     env = env_of_mine
     assert run("drift", "list", env=env | {"KASPARRO_DB_WAIT_SECONDS": "5"}).returncode == 1
     assert run("run", "mine", env=env).returncode == 0
-    assert run("drift", "list", env=env).stdout == "no open drifts\n"
+    assert run("drift", "list", env=env).stdout == "no open drifts, and no renames in force\n"
     write_file(home, "market_cap")
     assert run("run", "mine", env=env).returncode == 0
     (listed,) = json.loads(run("drift", "list", "--json", env=env).stdout)["drifts"]

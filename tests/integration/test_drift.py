@@ -130,7 +130,7 @@ def test_field_renamed_on_one_page_alone_is_read_there_by_its_new_name(etl, upst
 
 
 def test_drift_is_resolved_when_the_field_is_back(etl, upstream):
-    """Its mapping stays: records of the time between are replayed with it."""
+    """Its mapping ends; but records of the time between are replayed with it."""
     etl.run(of=upstream.gecko)
     upstream.rename("current_price", "price")
     etl.run(of=upstream.gecko)
@@ -141,6 +141,20 @@ def test_drift_is_resolved_when_the_field_is_back(etl, upstream):
     before = etl.outcome()
     assert replay(etl, upstream.gecko, raw=True).counts.removed == 0
     assert etl.outcome() == before
+
+
+def test_rename_that_nobody_accepted_ends_when_the_field_is_back(etl):
+    """What the other name means later is to be proven anew; what a person accepted stays."""
+    etl.run(page(*priced({"price": "{}"})))
+    etl.run(page(*priced({"price_usd": "{}"}, at=NOON + HOUR)))
+    etl.run(page(*priced({"price": "{}", "price_usd": "{}"}, at=NOON + 2 * HOUR)))
+    assert seen(etl)[0] == ("renamed", "price", "price_usd", "mapped", "resolved")
+    before = etl.quotes()
+    other = priced({"price_usd": "{}"}, at=NOON + 3 * HOUR, factor=lambda _: Decimal(7))
+    assert etl.run(page(*other)).error_code == "schema_drift"
+    few = etl.run(page(*other[:3]))
+    assert (few.status, etl.quotes()) == (RunStatus.FAILED, before)
+    etl.replayable = False
 
 
 def test_batch_without_a_required_field_is_kept_from_the_tables_until_its_rename_is_accepted(etl, upstream):
