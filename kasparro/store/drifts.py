@@ -83,7 +83,9 @@ def write(conn: Connection, source: str, run_id: int, notes: FieldNotes) -> None
     _note_seen(conn, run_id, [row[0] for row in written if row])
     totals.count_drifts(conn, source, [drift.kind for drift, row in zip(found, written, strict=True) if row and row[1]])
     _resolve(conn, notes.resolved, [notes.baseline])
-    if notes.learned:
+    decided = _decided_since(conn, run_id, notes.baseline) if notes.learned else frozenset()
+    learned = {path: usual for path, usual in notes.learned.items() if path not in decided}
+    if learned:
         conn.execute(
             """
             insert into field_baselines as b (source, slice, fields)
@@ -91,8 +93,24 @@ def write(conn: Connection, source: str, run_id: int, notes: FieldNotes) -> None
             on conflict (source, slice) do update
             set fields = jsonb_strip_nulls(b.fields || excluded.fields), updated_at = clock_timestamp()
             """,
-            {"source": source, "slice": notes.baseline, "fields": Jsonb(notes.learned)},
+            {"source": source, "slice": notes.baseline, "fields": Jsonb(learned)},
         )
+
+
+def _decided_since(conn: Connection, run_id: int, baseline: str) -> frozenset[str]:
+    """The fields of an input about which a person decided while the run was under way: it learned what was before."""
+    rows = conn.execute(
+        """
+        select d.path, d.renamed_to
+        from runs u
+        join drifts d on d.source = u.source and d.closed_at > u.started_at
+        where u.id = %(run_id)s
+        and d.status in ('accepted', 'rejected')
+        and d.details -> 'baselines' ? %(baseline)s
+        """,
+        {"run_id": run_id, "baseline": baseline},
+    )
+    return frozenset(path for row in rows for path in row if path is not None)
 
 
 def _note_seen(conn: Connection, run_id: int, drift_ids: list[int]) -> None:

@@ -157,6 +157,20 @@ def test_rename_that_nobody_accepted_ends_when_the_field_is_back(etl):
     etl.replayable = False
 
 
+def test_decision_stands_when_it_is_made_while_a_run_is_under_way(etl):
+    """The run was begun with another; what it learned of the field is not what a person said."""
+    etl.run(page(*priced({"price": "{}"})))
+    etl.run(page(*priced({"price_usd": "{}"}, at=NOON + HOUR)))
+    decide(etl, drift_decisions.accept)
+    pages = [page(*priced({"price_usd": "{}"}, at=NOON + hours * HOUR), last=hours == 3) for hours in (2, 3)]
+    etl.run(pages[0], etl.after(1, lambda: decide(etl, drift_decisions.reject)), pages[1])
+    known = "select fields ? 'price', fields ? 'price_usd' from field_baselines"
+    assert etl.rows(known) == [(True, False)]
+    etl.run(page(*priced({"price": "{}"}, at=NOON + 4 * HOUR)))
+    assert (etl.rows(known), [each for each in seen(etl) if each[-1] == "open"]) == ([(True, False)], [])
+    etl.replayable = False
+
+
 def test_batch_without_a_required_field_is_kept_from_the_tables_until_its_rename_is_accepted(etl, upstream):
     """Nothing is guessed: its records wait as rejections, and come in by a replay afterwards."""
     etl.run(of=upstream.gecko)
