@@ -17,7 +17,10 @@ def problems(files: Files) -> Iterator[str]:
     """Every rule that the table breaks."""
     if not _LEAST_RECORD_BYTES <= files.max_record_bytes <= _MOST_RECORD_BYTES:
         yield f"files.max_record_bytes: must be from {_LEAST_RECORD_BYTES} to {_MOST_RECORD_BYTES}"
-    if files.encoding and files.encoding not in ENCODINGS:
+    for key in ("glob", "encoding", "decimal"):
+        if getattr(files, key) == "?":
+            yield f'files.{key}: "?" stands for what is still to be filled in'
+    if files.encoding not in ("", "?", *ENCODINGS):
         yield f"files.encoding: must be one of {', '.join(ENCODINGS)}, got {files.encoding!r}"
     if files.delimiter and (len(files.delimiter) != 1 or files.delimiter in '"\r\n\x00 '):
         yield f"files.delimiter: must be one character such as ; or a tab, got {files.delimiter!r}"
@@ -25,9 +28,7 @@ def problems(files: Files) -> Iterator[str]:
         yield f"files.comment: must not begin or end with white space, got {files.comment!r}"
     if not 0 <= files.skip_lines <= _MAX_SKIP_LINES:
         yield f"files.skip_lines: must be from 0 to {_MAX_SKIP_LINES}, got {files.skip_lines!r}"
-    if files.decimal == "?":
-        yield 'files.decimal: "?" stands for what is still to be filled in'
-    elif files.decimal not in ("", ".", ","):
+    if files.decimal not in ("", "?", ".", ","):
         yield f'files.decimal: must be "." or ",", got {files.decimal!r}'
     if any(not name.strip() for name in files.columns) or len(set(files.columns)) < len(files.columns):
         yield "files.columns: must be names, each once"

@@ -26,6 +26,7 @@ from kasparro.etl import (
     pairs,
     values,
 )
+from kasparro.etl.field_rules import UNDECIDED
 from kasparro.etl.guess_columns import Column
 from kasparro.etl.guess_entry import Choice, Entry
 from kasparro.etl.guess_identity import Identity
@@ -70,8 +71,8 @@ def run(paths: Sequence[Path]) -> Guess:
     """Look at the files, and decide what can be decided. Raises SliceError for what cannot be read, or differs."""
     tables = [guess_table.find(guess_bytes.sample(path)) for path in paths]
     _check_alike(paths, tables)
-    rows = [row for table in tables for row in table.rows]
     table = tables[0]
+    rows = [row for each in tables for row in each.rows if not _is_other_header(row, each)]
     columns = guess_columns.find(table.columns, rows)
     if not table.has_header and (known := _known(columns)):
         tables = [evolve(each, columns=known) for each in tables]
@@ -88,6 +89,22 @@ def run(paths: Sequence[Path]) -> Guess:
         paths=tuple(paths), name=_name(paths), tables=tuple(tables), columns=tuple(columns), files=files,
         fields=tuple(ranked),
     )  # fmt: skip
+
+
+def _is_other_header(row: Sequence[str], table: Table) -> bool:
+    """Whether a row has the names of all columns in another order: rows below it would be read by the wrong ones."""
+    return {cell.strip() for cell in row} == {*table.columns}
+
+
+def _broken(table: Table) -> str:
+    """Why rows may stand in other columns than the header says, '' where nothing shows it."""
+    if other := next((row for row in table.rows if _is_other_header(row, table)), None):
+        return f"the header comes again in another order ({guess_table.shown(other)}): split the file there"
+    last, name = len(table.columns) - 1, table.columns[-1].rstrip("_")
+    cell = next((row[last] for row in table.rows if row[last].strip()), "")
+    if table.has_header and cell and name == f"_{last + 1}":
+        return f"{cell!a} stands below no name, as when numbers have commas that nothing quotes: mend or name it"
+    return ""
 
 
 def _check_alike(paths: Sequence[Path], tables: Sequence[Table]) -> None:
@@ -162,15 +179,26 @@ def _files(paths: Sequence[Path], tables: Sequence[Table], identity: Identity) -
     if len(paths) == 1 and (identity.name_pattern or identity.entries[0].value.startswith("{ value")):
         why = "for more files than this one, guess them all at once: what their names say must not be mixed up"
     entries = [Entry(key="glob", value=guess_entry.text(pattern), why=why)]
+    if broken := next(filter(None, map(_broken, tables)), ""):
+        todo = f"{broken}; {guess_entry.text(pattern)} takes it as it is"
+        entries = [Entry(key="glob", value=guess_entry.text(UNDECIDED), todo=todo)]
     if table.encoding.declared:
-        entries.append(Entry(key="encoding", value=guess_entry.text(table.encoding.declared), why=table.encoding.why))
+        declared, todo = table.encoding.declared, table.encoding.doubt
+        value = guess_entry.text(UNDECIDED if todo else declared)
+        entries.append(Entry(key="encoding", value=value, why=table.encoding.why, todo=todo))
     if table.delimiter != ",":
         entries.append(Entry(key="delimiter", value=guess_entry.text(table.delimiter)))
     if table.comment:
         why = "lines that begin so are no rows"
         entries.append(Entry(key="comment", value=guess_entry.text(table.comment), why=why))
-    if table.skip_lines:
+    twice = table.has_header and any(guess_names.meaning(name).scores for name in _doubled(table))
+    if twice and not table.packed:
+        why = f"{guess_table.shown(_doubled(table))}: the header has it twice, so that these names take its place"
+        lines = 1 + sum(name.count("\n") for name in table.columns)
+        table = evolve(table, has_header=False, skip_lines=table.skip_lines + lines)
+    if table.skip_lines and not twice:
         why = f"before the header stands {' / '.join(filter(None, table.preamble))[:_LONGEST_PREAMBLE]!r}"
+    if table.skip_lines:
         entries.append(Entry(key="skip_lines", value=str(table.skip_lines), why=why))
     if not table.has_header:
         why = "there is no header" if not table.preamble else "made of the lines above"
@@ -180,6 +208,12 @@ def _files(paths: Sequence[Path], tables: Sequence[Table], identity: Identity) -
     if identity.name_pattern:
         entries.append(Entry(key="name_pattern", value=guess_entry.text(identity.name_pattern)))
     return entries
+
+
+def _doubled(table: Table) -> tuple[str, ...]:
+    """The names that several columns have."""
+    called = [guess_columns.called(table.columns, number) for number in range(len(table.columns))]
+    return tuple(dict.fromkeys(name for name in called if called.count(name) > 1))
 
 
 def _glob(paths: Sequence[Path]) -> tuple[str, str]:

@@ -25,6 +25,12 @@ _OTHERS = {
     b"{": "JSON", b"[{": "JSON", b"[[": "JSON",
     b"PAR1": "a Parquet file", b"BZh": "a bzip2 archive", b"\xfd7zXZ": "an xz archive", b"(\xb5/\xfd": "a zstd archive",
 }  # fmt: skip
+# What no word of a western language has: a sign between letters, or four letters with marks in a row.
+_NO_WORD = re.compile(
+    "\\w*[^\\W\\d_][\xa1-\xa6\xa8\xac\xae-\xb3\xb6\xb8\xb9\xbc-\xbf][^\\W\\d_]+|\\w*[\xc0-\xff]{4}\\w*"
+)
+_ANSWER = '"cp1252" if the first; else have it written as UTF-8, as by iconv -f cp1250 -t utf-8'
+_CODE_PAGES = ("cp1252", "cp1250", "iso8859-2", "cp1251")
 # A header such as <TICKER>,<DATE> begins like a page; a tag with a delimiter behind it is none.
 _PAGE = re.compile(rb"\s*<(?![^<>]*>[ ]*[,;\t|])")
 # Of the bytes at one side of UTF-16 text in European letters nearly all are NUL; of those at the other nearly none.
@@ -43,12 +49,16 @@ class Sample:
 
 @frozen(kw_only=True)
 class Encoding:
-    """The encoding and its byte order mark; `declared` is what a map has to say of it, '' where the reader finds it."""
+    """The encoding and its byte order mark; `declared` is what a map has to say of it, '' where the reader finds it.
+
+    `doubt` is why it may be another one.
+    """
 
     name: str
     mark: bytes = b""
     declared: str = ""
     why: str
+    doubt: str = ""
 
 
 def sample(path: Path) -> Sample:
@@ -119,4 +129,8 @@ def _no_utf8(head: bytes, byte: int) -> Encoding:
     except UnicodeDecodeError:
         return Encoding(name="utf-8", why="neither UTF-8 nor cp1252: rows with such bytes are rejected")
     why = f"cp1252, for 0x{byte:02X} is no UTF-8 (look whether letters come out right)"
+    plain = head.decode("cp1252")
+    if odd := _NO_WORD.search(plain):
+        read = ", ".join(f"{odd[0].encode('cp1252').decode(name, 'replace')} in {name}" for name in _CODE_PAGES)
+        return Encoding(name="cp1252", declared="cp1252", why=why, doubt=f"which is right: {read}? {_ANSWER}")
     return Encoding(name="cp1252", declared="cp1252", why=why)

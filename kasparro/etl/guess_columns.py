@@ -47,11 +47,17 @@ class Column:
 
 def find(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Column]:
     """Every column of these rows."""
-    return [_column(number, name, [row[number].strip() for row in rows]) for number, name in enumerate(names)]
+    return [_column(number, names, [row[number].strip() for row in rows]) for number in range(len(names))]
 
 
-def _column(number: int, name: str, cells: Sequence[str]) -> Column:
-    meaning = guess_names.meaning(name)
+def called(names: Sequence[str], number: int) -> str:
+    """What a header calls a column, without the number that was put behind the name of an earlier one."""
+    plain = names[number].rstrip("_").removesuffix(f"_{number + 1}")
+    return plain if plain in names[:number] else names[number]
+
+
+def _column(number: int, names: Sequence[str], cells: Sequence[str]) -> Column:
+    name, meaning = names[number], guess_names.meaning(called(names, number))
     absent = Counter(cell for cell in cells if not cell or cell.casefold() in NULL_WORDS)
     texts = tuple(cell for cell in cells if cell not in absent)
     distinct = tuple(dict.fromkeys(texts))

@@ -41,8 +41,8 @@ def of_price(price: Column, columns: Sequence[Column], said: Sequence[Said]) -> 
 def of_file(columns: Sequence[Column], said: Sequence[Said]) -> list[Entry]:
     """The entry where the column of prices says nothing: a column of currencies, else what file and name say."""
     named = _columns(columns)
-    if named and named[0].score("currency"):
-        return [Entry(key="currency", value=text(named[0].name), why=f"such as {named[0].distinct[0]}")]
+    if known := _known(named):
+        return known
     if named:
         todo = f"{text(named[0].name)} if it says the currency of the prices, {_USD} if they are all in US dollars"
         return [_open(f"{named[0].name!r} says {_codes(named[0])}: {todo}")]
@@ -62,6 +62,12 @@ def _columns(columns: Sequence[Column]) -> list[Column]:
              and (each.score("currency") or not each.meaning.scores or _ENDS & {*guess_names.words(each.name)[-1:]})
              and all(currencies.code(word.upper()) or pairs.is_fiat(word) for word in each.distinct)]  # fmt: skip
     return sorted(found, key=lambda each: -each.score("currency"))
+
+
+def _known(named: Sequence[Column]) -> list[Entry]:
+    """The entry of the best of these columns, none where only its cells say that it is one."""
+    best = [each for each in named[:1] if each.score("currency")]
+    return [Entry(key="currency", value=text(each.name), why=f"such as {each.distinct[0]}") for each in best]
 
 
 def _codes(column: Column) -> str:
@@ -92,7 +98,8 @@ def of_no_price(columns: Sequence[Column]) -> list[Entry]:
     prices = [each for each in columns if each.score("price_usd") and each.numbers is not None]
     if prices and all(each.meaning.currency == "usd" for each in prices):
         return []
-    return [_open(f"with price_usd: {_USD} if that column is in US dollars; no other is loaded")]
+    todo = f"with price_usd: {_USD} if that column is in US dollars; no other is loaded"
+    return _known(_columns(columns)) or [_open(todo)]
 
 
 def of_pair(column: Column, pair: tuple[str, str], price: Column | None) -> list[Entry]:

@@ -32,7 +32,7 @@ _PHRASES: Mapping[str, Mapping[int, str]] = {
         85: "last|last price|price last|kurs|ultimo|ultimo preco|ultimo precio|dernier|dernier cours|zuletzt|"
         "cours|koers|"
         "letzter kurs|letzter|cotacao|cotizacion|laatste|last trade price|exchange rate|trade price",
-        60: "",
+        60: "spot price at transaction|price at transaction",
         40: "adj close|adjusted close|mid|mid price|average price|avg price|vwap|weighted price|mean price",
     },
     "observed_at": {

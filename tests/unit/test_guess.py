@@ -153,7 +153,7 @@ EXPORTS = {
     ),
     "a currency of prices, and no symbol": (
         "transactions.csv",
-        "Timestamp,Asset,Spot Price Currency,Spot Price\n2024-01-01,BTC,USD,5\n2024-01-02,N/A,EUR,6\n",
+        "Timestamp,Asset,Spot Price Currency,Spot Price at Transaction\n2024-01-01,BTC,USD,5\n2024-01-02,N/A,EUR,6\n",
         {"name_pattern": None},
         {"currency": "Spot Price Currency", "symbol": {"path": "Asset", "null": ["N/A"]}},
         ("BTC", "2024-01-01 00:00", "5"),
@@ -322,6 +322,13 @@ UNDECIDED = {
         "observed_at",
         "a day apart at 02:00 and 01:00",
     ),
+    "a header in another order": (
+        "date,symbol,price_usd,market_cap\n2024-01-01,BTC,6,900\n2024-01-02,BTC,6,900\n2024-01-03,BTC,6,900\n"
+        "date,symbol,market_cap,price_usd\n2024-01-04,BTC,900,6\n",
+        "glob",
+        "the header comes again in another order",
+    ),
+    "a price in two columns": ("Date,Price,Symbol,Price\n2024-01-01,5,BTC,6\n", "price_usd", '"Price", "Price_4"'),
     "the price": ("date,symbol,a,b\n2024-01-01,BTC,65000,66000\n", "price_usd", '"a", "b"'),
     "one of two prices": ("date,symbol,price usd,price_usd\n2024-01-01,BTC,6,7\n", "price_usd", "which of the columns"),
     "prices of 1000": ("date,symbol,Price USD per 1000\n2024-01-01,BTC,42.1\n", "price_usd", '"Price USD per 1000"'),
@@ -346,6 +353,29 @@ def test_guess_leaves_undecided(what: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         source_file.load(tmp_path / "my.toml")
     assert any(f'{key}: "?" stands for what is still to be filled in' in line for line in refused.value.problems)
+
+
+def test_guess_names_columns_anew_when_two_have_the_same_name(tmp_path: Path) -> None:
+    """No map can tell them apart by a header that does not."""
+    files = look(write(tmp_path, "a.csv", "Date,Price,Symbol,Price\n2024-01-01,5,BTC,6\n")).map["files"]
+    assert (files["skip_lines"], files["columns"]) == (1, ["Date", "Price", "Symbol", "Price_4"])
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "said"),
+    [
+        ("Z\u0142oty", "cp1250", "Z\u0142oty in cp1250"),
+        ("\u0411\u0438\u0442\u043a\u043e\u0438\u043d", "cp1251", "in cp1251"),
+        ("Clôture", "cp1252", None),
+    ],
+)
+def test_guess_asks_for_the_encoding_when_words_come_out_wrong(
+    name: str, encoding: str, said: str | None, tmp_path: Path
+) -> None:
+    """Names in another code page than that of western Europe are not stored garbled."""
+    text = f"date,symbol,name,price_usd\n2024-01-01,BTC,{name},5\n"
+    found = look(write(tmp_path, "a.csv", text, encoding=encoding)).undecided.get("encoding")
+    assert found is None if said is None else said in str(found)
 
 
 NIGHT = "".join(f"2024-10-27 0{hour}:00,BTC,6\n" for hour in (0, 1, 2, 2, 3, 4, 5))
