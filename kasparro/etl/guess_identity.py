@@ -197,7 +197,7 @@ def _of_column(named: Column) -> Entry:
     value = table(path=named.name, null=words) if words else text(named.name)
     odd = next((each for each in named.distinct if _QUOTES & {*each} or not each.isprintable()), "")
     if odd:
-        todo = f"{odd!a} has quotes or hidden signs in it: {value} takes it as it stands; else write the file without"
+        todo = f"{odd!a} has quotes or hidden signs in it, as no symbol has: write the file without; or it is {value}"
         return Entry(key="symbol", value=table(path=UNDECIDED), todo=todo, stand_in=value)
     return Entry(key="symbol", value=value, why=f"such as {', '.join(sorted(set(named.distinct))[:_SHOWN])}")
 
