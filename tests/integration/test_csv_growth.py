@@ -87,6 +87,7 @@ def test_tables_are_those_of_the_whole_file_when_a_line_was_caught_half_written(
 
 
 CELL = st.sampled_from(["A", "AB", '"A,B"', '"A\nB"', '"A'])
+OTHERS = st.sampled_from([HEADER["price"], HEADER["price"].replace("price", "close")])
 ROW = st.tuples(
     CELL,
     st.sampled_from(["a", '"a"']),
@@ -99,7 +100,11 @@ ROW = st.tuples(
 @given(st.sampled_from(sorted(HEADER)), st.lists(ROW, max_size=5), st.sampled_from(["\n", ""]), st.data())
 def test_tables_are_those_of_the_whole_file_when_it_grew_in_any_steps(etl, grow, last, rows, end, data):
     """Quotes, latest quotes, listings, raw records and open rejections; in batches of any size."""
-    text = HEADER[last] + "".join(line(last, *row) for row in rows).removesuffix("\n") + end
+    lines = [line(last, *row) for row in rows]
+    if data.draw(st.booleans()):
+        # Another export behind it, with the same columns in its own order or with another one.
+        lines += [data.draw(OTHERS), *(line("price", *row) for row in rows)]
+    text = HEADER[last] + "".join(lines).removesuffix("\n") + end
     cuts = sorted(data.draw(st.lists(st.integers(len(HEADER[last]), len(text)), max_size=3)))
     grown, whole = compare(etl, grow, [*(text[:cut] for cut in cuts), text], batch_records=data.draw(st.integers(1, 3)))
     assert grown == whole

@@ -17,6 +17,8 @@ from kasparro.model import Checkpoint
 # Bytes of a record; few, so that files of a few rows reach it.
 MAX_BYTES = 60
 HEADER = "symbol,name,date,price"
+# Headers that another export, appended to the file, may have.
+OTHERS = [HEADER, "price,name,date,symbol", "symbol,name,date,volume", "symbol,date,price"]
 WIDE = "wide = { columns = '(?P<note>pri.*)', value = 'price' }"
 MAPS = {
     "plain": "",
@@ -101,7 +103,13 @@ def files(draw):
             lines.append(delimiter.join('"{}"'.format(cell.replace('"', '""')) for cell in row))
         else:
             lines.append(
-                delimiter.join(row) if quoted else draw(st.sampled_from(["", delimiter * 3, "# x", '"', HEADER]))
+                delimiter.join(row)
+                if quoted
+                else draw(
+                    st.sampled_from(
+                        ["", delimiter * 3, "# x", '"', HEADER, *(each.replace(",", delimiter) for each in OTHERS)]
+                    )
+                )
             )
     text = end.join(lines) + draw(st.sampled_from(["", end]))
     return name, text.encode(encoding, "replace")

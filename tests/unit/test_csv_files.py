@@ -241,11 +241,11 @@ def test_unclosed_quote_is_waited_for_again_when_the_file_grew_meanwhile(tmp_pat
 
 def test_columns_are_told_apart_when_names_repeat_or_are_blank(tmp_path):
     """Every cell is kept under a name of its own."""
-    path = write(tmp_path, "symbol,name,date,price,note,note,,\nS,N,2026-01-01,1,x,2,3,4\n")
+    path = write(tmp_path, "symbol,name,date,price,note,note,,,last\nS,N,2026-01-01,1,x,2,3,4,5\n")
     records, _ = read(path)
     assert records[0].fields == {
         "symbol": "S", "name": "N", "date": "2026-01-01", "price": "1",
-        "note": "x", "note_6": "2", "_7": "3", "_8": "4",
+        "note": "x", "note_6": "2", "_7": "3", "_8": "4", "last": "5",
     }  # fmt: skip
 
 
@@ -357,3 +357,30 @@ def test_pages_end_at_record_boundaries_when_a_file_is_long(tmp_path):
         start = Checkpoint(slice="a.csv", position=page.position, validators=page.validators)
         records = [record for rest in pages[number + 1 :] for record in rest.records]
         assert read(path, start)[0] == records
+
+
+OTHER_HEADERS = {
+    "names in another order": ("date,price,symbol,name", "2026-01-02,9,S,N", ["1", "9"]),
+    "in another case": ("Symbol,NAME,date,Price", "S,N,2026-01-02,9", ["1", "9"]),
+    "another column": ("symbol,name,date,volume", "S,N,2026-01-02,9", ["1", "bad_header", "bad_header"]),
+    "a column less": ("symbol,date,price", "S,2026-01-02,9", ["1", "bad_header", "bad_header"]),
+    "one name": ("id,name,when,close", "S,N,2026-01-02,9", ["1", "bad_header", "bad_header"]),
+}
+
+
+@pytest.mark.parametrize(("header", "row", "expected"), OTHER_HEADERS.values(), ids=OTHER_HEADERS.keys())
+def test_rows_are_read_by_the_header_above_them_or_rejected_when_a_file_has_another(tmp_path, header, row, expected):
+    """Until one comes that has the file's columns; read in two steps, wherever they meet, it is the same."""
+    text = f"{HEADER}S,N,2026-01-01,1\n{header}\n{row}\n"
+    whole = text + f"{HEADER}S,N,2026-01-03,3\n"
+    records, after = read(write(tmp_path, whole))
+    assert prices(records) == [*expected, "3"]
+    half, checkpoint = read(write(tmp_path, text[: -len(row) - 1]))
+    rest, grown = read(write(tmp_path, whole), checkpoint)
+    assert (half + rest, grown) == (records, after)
+
+
+def test_row_is_rejected_when_a_cell_stands_where_the_header_has_no_name(tmp_path):
+    """A comma at the header's end must not let a price with thousands pass as one of dollars."""
+    records, _ = read(write(tmp_path, "symbol,name,date,price,\nS,N,2026-01-01,42,001\nS,N,2026-01-01,42, \n"))
+    assert prices(records) == ["ragged_row", "42"]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 
 from kasparro.errors import SliceError
 from kasparro.etl.readers import BATCH_RECORDS, csv_columns, csv_place, csv_streams
@@ -93,16 +93,22 @@ class CsvFilesReader:
             anew=place.anew,
         )  # fmt: skip
         unclosed: UnclosedQuoteError | None = None
+        layout = place.layout
         try:
             for row in csv_place.rows(place, self._files):
-                found = place.layout.records(row)
+                after = layout.after(row)
+                if after is not layout:
+                    layout = after
+                    if row.ended:
+                        pages.place = evolve(pages.place, layout=layout)
+                found = layout.records(row)
                 if not row.ended:
                     # What is read again the next time stands in pages of its own.
                     if not pages.unended and pages.records:
                         yield pages.take()
                     pages.unended += len(found)
                 pages.records += found
-                if place.layout.spread:
+                if layout.spread:
                     pages.weight += sum(len(record.payload) for record in found)
                 if pages.full:
                     yield pages.take()

@@ -8,11 +8,13 @@ import csv
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 from attrs import evolve, field, frozen
 
 from kasparro.etl.readers.csv_lines import Row
 from kasparro.etl.source import Wide
+from kasparro.etl.values import show
 from kasparro.model import Record, Rejection
 
 # Columns of a file.
@@ -36,7 +38,8 @@ class Layout:
     """The columns of a file, each name once. `packed` is the delimiter inside rows that stand in one cell, or ''.
 
     `spread` are the columns of a wide file that give records of their own: number and what each adds to its record.
-    Rows of at least `least` cells lack only columns without a name; `named` is the first column with one.
+    Rows of at least `least` cells lack only columns without a name, under which nothing may stand. A row that has one
+    of the `words` may be a header. What stands `below` another one, as it is shown, cannot be read.
     """
 
     columns: list[str]
@@ -44,7 +47,8 @@ class Layout:
     encoding: str = "utf-8"
     has_header: bool = True
     least: int
-    named: int
+    words: frozenset[str]
+    below: str = ""
     value: str = ""
     spread: Mapping[int, Mapping[str, str]] = field(factory=dict)
 
@@ -55,16 +59,51 @@ class Layout:
             return [rejected({"line": row.text}, row.defect, row.message)]
         if not cells or (cells[0][:1] in _RULE and is_rule(cells)):
             return []
-        if len(cells) != len(self.columns) or (self.packed and not any(cells[1:])):
+        if self.below:
+            message = f"stands below a header that is not the file's: {self.below}"
+            return [rejected({"cells": cells}, "bad_header", message)]
+        width = len(self.columns)
+        if len(cells) != width or self.least < width or (self.packed and not any(cells[1:])):
             try:
                 cells = self._fit(cells)
             except LayoutError as ex:
                 return [rejected({"cells": row.cells}, "ragged_row", str(ex))]
-        if self.has_header and self.columns[self.named] in cells[self.named] and names(cells) == self.columns:
+        if not self.words.isdisjoint(cells) and self._as_header(cells) == self.columns:
             return []
         if self.spread:
             return self._spread(cells)
         return [self._record(dict(zip(self.columns, cells, strict=True)))]
+
+    def after(self, row: Row) -> "Layout":
+        """The layout of rows from this one on: another where it is a header of other columns, or in another order."""
+        cells = row.cells
+        if self.packed and cells and not any(cells[1:]):
+            cells = cells[0].split(self.packed)
+        if self.words.isdisjoint(cells) or len(cells) > MAX_COLUMNS:
+            return self
+        with suppress(LayoutError):
+            cells = self._fit(cells)
+        found = self._as_header(cells)
+        if sorted(found) == sorted(self.columns):
+            return self if found == self.columns and not self.below else self._ordered(found)
+        return evolve(self, below=show(",".join(row.cells))) if self._is_header(cells) else self
+
+    def _as_header(self, cells: list[str]) -> list[str]:
+        """The row's cells as names of columns, spelt as this file's are."""
+        plain = plain_names(cells)
+        own = {name.lower(): name for name in self.columns}
+        return names(plain if set(plain) <= {*self.columns, ""} else [own.get(name.lower(), name) for name in plain])
+
+    def _is_header(self, cells: list[str]) -> bool:
+        """Whether a row holds names: half of it those of columns, or one of them and nothing else that has digits."""
+        words = {cell for cell in plain_names(cells) if cell}
+        known = words & self.words
+        bare = not any(map(str.isdigit, "".join(words - known)))
+        return len(words) > 1 and (bare or 2 * len(known) >= max(len(words), 4))
+
+    def _ordered(self, columns: list[str]) -> "Layout":
+        spread = {columns.index(self.columns[number]): added for number, added in self.spread.items()}
+        return evolve(self, columns=columns, spread=dict(sorted(spread.items())), least=_least(columns), below="")
 
     def _fit(self, cells: list[str]) -> list[str]:
         """As many cells as there are columns: without blank ones at the end, or unpacked from one cell."""
@@ -77,6 +116,8 @@ class Layout:
             return [*cells, *[""] * (wanted - len(cells))]
         if len(cells) != wanted:
             raise LayoutError(f"has {len(cells)} cells, the header has {wanted}")
+        if self.has_header and any(cell.strip() for cell in cells[self.least :]):
+            raise LayoutError(f"has a cell behind the {self.least} that the header has names for")
         return cells
 
     def _spread(self, cells: list[str]) -> list[Record]:
@@ -99,10 +140,13 @@ def make(
     columns: list[str], *, packed: str = "", encoding: str = "utf-8", has_header: bool = True, wide: Wide | None = None
 ) -> Layout:
     """The layout of a file with these columns. Raises LayoutError when a wide one has none, or too many, to spread."""
-    own = [number for number, name in enumerate(columns) if not _is_made_up(name, number)]
+    own = [name for number, name in enumerate(columns) if has_header and not _is_made_up(name, number)]
+    # Numbers are no names to know a header by: some file's columns are called 1 and 2.
+    own = [name for name in own if name.lower() != name.upper()]
+    spellings = {*own, *map(str.lower, own), *map(str.upper, own), *map(str.capitalize, own)}
     layout = Layout(
         columns=columns, packed=packed, encoding=encoding, has_header=has_header,
-        least=own[-1] + 1 if own else 0, named=own[0] if own else 0,
+        least=_least(columns), words=frozenset(spellings),
     )  # fmt: skip
     if wide is None:
         return layout
@@ -169,6 +213,11 @@ def _defective(payload: str, code: str, message: str) -> Record:
 def is_rule(cells: list[str]) -> bool:
     """Whether a row is blank, or one of those lines that only look like a table's border."""
     return all(not cell.strip(_RULE) for cell in cells)
+
+
+def _least(columns: list[str]) -> int:
+    """Columns up to the last that has a name."""
+    return max((number + 1 for number, name in enumerate(columns) if not _is_made_up(name, number)), default=0)
 
 
 def _is_made_up(name: str, number: int) -> bool:

@@ -55,6 +55,7 @@ class Place:
             "delimiter": self.form.delimiter if self.form.delimiter != plain.delimiter else "",
             "encoding": self.form.encoding if self.form.encoding != plain.encoding else "",
             "packed": self.layout.packed,
+            "below": self.layout.below,
             "old_mac": self.old_mac,
             "unclosed": unclosed or self.tally.unclosed,
             "tail": [self.tally.tail_bytes, self.tally.tail.hexdigest()] if last and self.tally.tail_bytes else [],
@@ -127,8 +128,8 @@ def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> tuple[Place
         wide=files.wide,
     )
     place = Place(
-        file=stream, tally=tally, form=form, layout=layout, old_mac=old_mac, given_up=position.get("unclosed", ""),
-        same=same,
+        file=stream, tally=tally, form=form, layout=evolve(layout, below=position.get("below", "")), old_mac=old_mac,
+        given_up=position.get("unclosed", ""), same=same,
     )  # fmt: skip
     return place, False
 
