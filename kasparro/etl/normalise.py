@@ -134,12 +134,16 @@ def _compile_text(source: Source, name: str) -> Callable[..., str]:
             return plain(fields)
 
     limit = values.MAX_TEXT_CHARACTERS[name]
+    convert = values.text
+    if source.files is not None and name != "name":
+        convert = partial(values.file_key, absent=frozenset(source.files.null))
 
     def value(fields: Mapping[str, Any], symbol: str, name_: str) -> str:
         found = get(fields, symbol, name_)
-        if found is None:
+        word = "" if found is None else convert(found, limit)
+        if not word:
             raise BadValueError(f"{name}_missing", "is missing")
-        return values.text(found, limit)
+        return word
 
     return value
 

@@ -111,8 +111,11 @@ def _pages(source: Source, path: Path) -> Iterator[Page]:
         raise ValueError(f"{source.name} has no [files] table")
     if not path.is_file():
         raise errors.SliceError(f"{path}: {'is no file' if path.exists() else 'there is no such file'}")
-    reader = CsvFilesReader(evolve(source, files=evolve(source.files, glob=glob.escape(str(path.absolute())))))
-    for name in reader.slices():
+    reader = CsvFilesReader(source)
+    name = reader.slice_of(path)
+    if name is None:
+        reader = CsvFilesReader(evolve(source, files=evolve(source.files, glob=glob.escape(str(path.absolute())))))
+    for name in reader.slices() if name is None else [name]:
         checkpoint = Checkpoint(slice=name)
         try:
             for page in reader.read(name, checkpoint):

@@ -1,6 +1,7 @@
 """Is this value a text, a number, a time? Converters that give a clean value or say what is wrong with it."""
 
 import re
+from collections.abc import Set
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
@@ -40,6 +41,14 @@ _LONGEST = Context(prec=MAX_NUMBER_CHARACTERS)
 
 # Characters that no text column takes: NUL, and the surrogates that stand for bytes which are no UTF-8.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# Characters that nobody sees, and that make another text of the same one: of no width, or for the direction alone. Two
+# more have a meaning inside a word.
+_UNSEEN = dict.fromkeys([0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF])
+_JOINERS = "\u200c\u200d"
+# Words for absent, as programs write them. NAN, NA and NONE are coins.
+_NO_SYMBOLS = frozenset({"NaN", "None", "none"})
+_NO_SYMBOLS_IN_ANY_CASE = frozenset({"-", "--", "n/a", "#n/a", "null"})
+_QUOTES = "\"'\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
 # What a spreadsheet makes of an epoch: 1,77746E+12. The digits that are gone cannot be guessed.
 _SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}")
 # What may follow a date: a time of day, or nothing.
@@ -72,10 +81,22 @@ def text(found: Any, limit: int) -> str:
     if not isinstance(found, str):
         raise BadValueError("not_text", f"must be text, got {show(found)}")
     word = found.strip()
+    if not word.isascii():
+        word = word.translate(_UNSEEN).strip().strip(_JOINERS)
     if len(word) > limit:
         raise BadValueError("too_long", f"must have at most {limit} characters, got {len(word)}")
     if (not word.isascii() and UNSTORABLE.search(word)) or "\x00" in word:
         raise BadValueError("bad_text", f"has characters that are no text, got {show(word)}")
+    return word
+
+
+def file_key(found: Any, limit: int, *, absent: Set[str]) -> str:
+    """The same for what a file knows a listing by; '' for those words in `absent` that are no coin's symbol."""
+    word = text(found, limit)
+    if word.casefold() in absent and (word in _NO_SYMBOLS or word.casefold() in _NO_SYMBOLS_IN_ANY_CASE):
+        return ""
+    if len(word) > 1 and word[0] in _QUOTES and word[-1] in _QUOTES:
+        raise BadValueError("bad_text", f"must not stand in quotes, got {show(found)}")
     return word
 
 

@@ -100,7 +100,8 @@ def files(draw):
     for row in draw(st.lists(ROW, max_size=7)):
         quoted = draw(st.sampled_from([0, 1, 1, 1, 2]))
         if quoted == 1:
-            lines.append(delimiter.join('"{}"'.format(cell.replace('"', '""')) for cell in row))
+            blank = draw(st.sampled_from(["", " "]))
+            lines.append((delimiter + blank).join('"{}"'.format(cell.replace('"', '""')) for cell in row))
         else:
             lines.append(
                 delimiter.join(row)

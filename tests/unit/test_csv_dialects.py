@@ -120,13 +120,14 @@ def test_text_is_as_it_stands_when_bytes_of_it_are_those_of_line_ends(tmp_path, 
         ("S,N,--,1", ["observed_at_missing"]),
         ("S,N,2026-01-01,NaN", ["price_missing"]),
         ("S,N,2026-01-01,#N/A", ["price_missing"]),
-        ("null,N,2026-01-01,1", ["1"]),
+        ("null,N,2026-01-01,1", ["symbol_missing"]),
+        ("S,null,2026-01-01,1", ["1"]),
         ('S,N,2026-01-01,"1,234"', ["not_a_number"]),
         ("S,N,2026-01-01,$5", ["not_a_number"]),
     ],
 )
 def test_row_is_a_quote_or_a_rejection_of_its_own_when_it_is_odd(shown, row, codes):
-    """And those around it are quotes; words for absent are names where names stand."""
+    """And those around it are quotes; words for absent are names where names stand, but no symbols."""
     assert shown(f"{HEADER}A,N,2026-01-01,7\n{row}\nB,N,2026-01-01,8\n") == ["7", *codes, "8"]
 
 

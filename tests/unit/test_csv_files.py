@@ -384,3 +384,15 @@ def test_row_is_rejected_when_a_cell_stands_where_the_header_has_no_name(tmp_pat
     """A comma at the header's end must not let a price with thousands pass as one of dollars."""
     records, _ = read(write(tmp_path, "symbol,name,date,price,\nS,N,2026-01-01,42,001\nS,N,2026-01-01,42, \n"))
     assert prices(records) == ["ragged_row", "42"]
+
+
+def test_quoted_cells_are_read_when_spaces_stand_before_them(tmp_path):
+    """As databases and people write them; a comma in the quotes is of the cell."""
+    records, _ = read(write(tmp_path, HEADER + 'S, "N, the coin", 2026-01-01, "1.5"\n'))
+    assert records[0].fields == {"symbol": "S", "name": "N, the coin", "date": "2026-01-01", "price": "1.5"}
+
+
+def test_message_is_for_users_when_a_carriage_return_stands_in_a_line(tmp_path):
+    """The module's own one gives advice to programmers."""
+    records, _ = read(write(tmp_path, HEADER + "S,a\rb,2026-01-01,1\n"))
+    assert records[0].defect.message == "a carriage return stands in the middle of the line, in no quotes"

@@ -42,7 +42,7 @@ def cells(content, **options):
         (b'"say ""x""",1\n', [['say "x"', "1"]]),
         (b"a,\xff\n", [["a", "\udcff"]]),
         ("ä,🐰\n".encode(), [["ä", "🐰"]]),
-        (b" a , b \n", [[" a ", " b "]]),
+        (b" a , b \n", [["a ", "b "]]),
         (b"a\x00b,c\n", [["a\x00b", "c"]]),
         (b",,\n", [["", "", ""]]),
     ],

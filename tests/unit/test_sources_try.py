@@ -152,3 +152,15 @@ def test_trial_forgets_old_keys(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     rows = "".join(f"S{number},2024-01-01,1\n" for number in range(20)) + "S19,2024-01-01,2\n"
     found = trial.run(source_file.load(folder / "mine.toml"), write(folder, HEADER + rows), first=1)
     assert (found.read, found.quotes, found.rejected) == (21, 19, 2)
+
+
+def test_try_names_a_file_as_a_run_does_when_the_map_s_glob_names_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What stands in the folders of its path is there for name_pattern."""
+    text = MAP.format(expected="").replace('"elsewhere/*.csv"', '"files/*/*.csv"\nname_pattern = "^(?P<coin>[A-Z]+)/"')
+    (folder / "mine.toml").write_text(text.replace('"symbol"', '"coin"'))
+    (folder / "files" / "BTC").mkdir(parents=True)
+    path = write(folder, "date,price\n2024-01-01,1\n", "files/BTC/2026.csv")
+    code, (found,) = attempt_json(folder, capsys, path)
+    assert (code, found["quotes"]) == (0, 1)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kasparro.etl import values
+from kasparro.etl.source import NULL_WORDS
 from kasparro.etl.values import BadValueError
 
 SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
@@ -312,3 +313,28 @@ def test_message_names_the_key_when_a_value_is_written_for_people(convert, found
     """Whoever reads it knows what to say in the map."""
     with pytest.raises(values.BadValueError, match=key):
         convert(found)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ("N/A", ""), ("null", ""), ("NULL", ""), ("NaN", ""), ("None", ""), ("-", ""), ("#N/A", ""),
+        ("NAN", "NAN"), ("nan", "nan"), ("NONE", "NONE"), ("NA", "NA"), ("BTC\u200b", "BTC"),
+        ("\ufeff\u202aBTC\u202c", "BTC"), ("\u200b", ""), ("\u200dB\u200dC\u200d", "B\u200dC"),
+    ],
+)  # fmt: skip
+def test_file_key_is_what_names_a_listing_and_nothing_unseen(found, expected):
+    """Words for absent name none, but for those that coins are called by."""
+    assert values.file_key(found, 10, absent=frozenset(NULL_WORDS)) == expected
+
+
+def test_file_key_is_what_it_says_when_the_map_has_other_words_for_absent():
+    """A list of coins may have one called None."""
+    assert values.file_key("None", 10, absent=frozenset({"-"})) == "None"
+
+
+@pytest.mark.parametrize("found", ['"BTC"', "\u201cBTC\u201d", "'BTC'"])
+def test_file_key_is_refused_when_it_stands_in_quotes(found):
+    """Else it would be a listing of its own."""
+    with pytest.raises(BadValueError, match="must not stand in quotes"):
+        values.file_key(found, 10, absent=frozenset())

@@ -55,6 +55,12 @@ class CsvFilesReader:
             logger.warning("no file matches", extra={"glob": self._files.glob})
         return names + closed
 
+    def slice_of(self, path: Path) -> str | None:
+        """The slice that a file is, None where the glob does not name it."""
+        wanted = os.path.abspath(path)
+        named = any(os.path.abspath(found) == wanted for found in glob.iglob(self._files.glob, recursive=True))
+        return _name(Path(wanted).relative_to(os.path.abspath(self._root))) if named else None
+
     def read(self, slice_name: str, checkpoint: Checkpoint) -> Iterator[Page]:
         if slice_name.endswith("/"):
             raise SliceError(

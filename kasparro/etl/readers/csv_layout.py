@@ -196,7 +196,7 @@ def available(layout: Layout) -> list[str]:
 def unpack(cell: str, delimiter: str) -> list[str]:
     """The cells of a row that stands in one cell. Raises LayoutError when it cannot be parsed."""
     try:
-        return next(csv.reader([cell], delimiter=delimiter, strict=True), [])
+        return next(csv.reader([cell], delimiter=delimiter, strict=True, skipinitialspace=True), [])
     except csv.Error as ex:
         raise LayoutError(str(ex)) from ex
 

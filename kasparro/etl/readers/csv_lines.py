@@ -19,6 +19,8 @@ from kasparro.etl.readers import csv_streams
 KEPT_BYTES = 64 * 1024
 # Cells from which on a line of a cell can be told from a row: in a text of two lines a comma is nothing special.
 _FEWEST_CELLS = 3
+# Where the module gives advice to programmers.
+_RETURN = "a carriage return stands in the middle of the line, in no quotes"
 
 
 @frozen(kw_only=True)
@@ -239,7 +241,8 @@ def rows(
 ) -> Iterator[Row]:
     """The rows from the file's current position on, after `skip_lines` lines; blank lines come as rows without cells.
 
-    `tally` moves with every row that has ended. A row over `max_record_bytes`, mostly an unclosed quote, and what csv
+    `tally` moves with every row that has ended. Spaces before a cell are not of it, so that quotes behind them are
+    quotes. A row over `max_record_bytes`, mostly an unclosed quote, and what csv
     cannot parse come as a defect of their first line; reading goes on at the line after it. Raises UnclosedQuoteError,
     after all rows before it, when the file ends inside a quoted field; where that has the digest `given_up`, its first
     line is a defect too, but nothing from there on is read for good.
@@ -251,7 +254,7 @@ def rows(
         if not lines.skip():
             return
     while True:
-        reader = csv.reader(lines.texts(), strict=True, delimiter=form.delimiter)
+        reader = csv.reader(lines.texts(), strict=True, delimiter=form.delimiter, skipinitialspace=True)
         try:
             for cells in reader:
                 if lines.passed_over:
@@ -270,7 +273,7 @@ def rows(
             if "unexpected end of data" not in str(ex):
                 # What is wrong with a line that has not ended may be something else when it has.
                 tally.held = tally.held or not lines.ended
-                yield lines.take_first(defect="bad_csv", message=str(ex))
+                yield lines.take_first(defect="bad_csv", message=_RETURN if "new-line" in str(ex) else str(ex))
                 continue
             unclosed = lines.waiting()
             if not tally.held and unclosed.digest != given_up:
