@@ -55,13 +55,26 @@ class Replay:
         """Which of the rows that contradicted each other still do, wherever their records stand."""
         wanted = Wanted(source=job.source.name, rejected=True, code=contradictions.CODE)
         self._each(job, wanted, batches.look_again)
+        self._in_pages(job, ambiguous.remember)
+        self._in_pages(job, ambiguous.forget)
 
-        def remember(conn: Connection) -> Counts:
-            ambiguous.remember(conn, source=job.source.name)
+    def _in_pages(self, job: Job, step: Callable[..., ambiguous.Key | None]) -> None:
+        """Do this to all keys of the source, some of them in each transaction."""
+        after: ambiguous.Key | None = None
+
+        def take(conn: Connection) -> Counts:
+            nonlocal reached
+            reached = step(conn, job.source.name, after=after, limit=_PAGE_RECORDS)
             return Counts()
 
-        self._committer.commit(job, (), remember)
-        job.note_batch(REPLAY, 0)
+        while True:
+            job.check()
+            reached: ambiguous.Key | None = None
+            self._committer.commit(job, (), take)
+            job.note_batch(REPLAY, 0)
+            if reached is None:
+                return
+            after = reached
 
     def _reload(self, job: Job) -> None:
         self._each(job, self._wanted, batches.reload)

@@ -4,29 +4,31 @@ First all of them are looked at again, and their rejections say what for they ar
 their quotes. Each step may be done again: one that was killed is.
 """
 
+from datetime import UTC, datetime
+
 from psycopg import sql
 
 from kasparro.store.contradictions import CODE
 from kasparro.store.db import Connection
 
-# Whether a rejection `j` contradicts another one that is open, of the same file and key. One that was not looked at
-# again, because its record was pruned, contradicts all.
-_CONTESTED = sql.SQL(
+# A page of keys: the last one of the page before.
+Key = tuple[str, str | int, datetime]
+_EVER = datetime.min.replace(tzinfo=UTC)
+
+# Whether the open rejections `o` of one key of a file contradict each other. One that was not looked at again, because
+# its record was pruned, contradicts all others.
+_CONTESTED = sql.SQL("count(*) > 1 and (bool_or(o.said is null) or count(distinct o.said) > 1)")
+_OPEN = sql.SQL("o.source = %(source)s and o.code = 'ambiguous_key' and o.resolved_at is null")
+_OF_KEY = sql.SQL(
     """
-    exists (
-        select
-        from rejections o
-        where o.source = j.source
-        and o.slice = j.slice
-        and o.code = 'ambiguous_key'
-        and o.resolved_at is null
-        and o.external_id = j.external_id
-        and o.observed_at = j.observed_at
-        and o.id <> j.id
-        and (o.said is null or o.said <> j.said)
-    )
+    select {contested} as contested
+    from rejections o
+    where {open}
+    and o.slice = k.slice
+    and o.external_id = k.external_id
+    and o.observed_at = k.observed_at
     """
-)
+).format(contested=_CONTESTED, open=_OPEN)
 
 
 def look_again(conn: Connection, *, source: str) -> None:
@@ -51,57 +53,89 @@ def look_again(conn: Connection, *, source: str) -> None:
     )
 
 
-def remember(conn: Connection, *, source: str) -> None:
-    """Have also_said tell the keys that are contradicted now."""
-    params = {"source": source, "code": CODE}
+def remember(conn: Connection, source: str, *, after: Key | None, limit: int) -> Key | None:
+    """Have also_said tell the next keys that are contradicted now; the last of them, None where no more can follow."""
     query = sql.SQL(
         """
-        create temporary table doubtful on commit drop as
-        select distinct on (j.slice, l.id, j.observed_at)
-            j.slice, l.id as listing_id, j.observed_at, j.content_hash, j.file_version
-        from rejections j
-        join listings l on l.source = j.source and l.external_id = j.external_id
-        where j.source = %(source)s
-        and j.code = %(code)s
-        and j.resolved_at is null
-        and j.observed_at is not null
-        and {contested}
-        order by j.slice, l.id, j.observed_at, j.file_version desc, j.id
-        """
-    ).format(contested=_CONTESTED)
-    conn.execute(query, params)
-    conn.execute(
-        """
-        delete from also_said x
-        where x.source = %(source)s
-        and x.contradicted
-        and not exists (
+        with page as materialized (
             select
-            from doubtful d
-            where d.slice = x.slice
-            and d.listing_id = x.listing_id
-            and d.observed_at = x.observed_at
+                o.slice, o.external_id, o.observed_at, {contested} as contested,
+                (array_agg(o.content_hash order by o.file_version desc nulls last, o.id))[1] as content_hash,
+                max(o.file_version) as file_version
+            from rejections o
+            where {open}
+            and (o.slice, o.external_id, o.observed_at) > (%(slice)s, %(external_id)s, %(observed_at)s)
+            group by o.slice, o.external_id, o.observed_at
+            order by o.slice, o.external_id, o.observed_at
+            limit %(limit)s
+        ),
+        told as (
+            insert into also_said (source, slice, listing_id, observed_at, content_hash, file_version, contradicted)
+            select %(source)s, k.slice, l.id, k.observed_at, k.content_hash, k.file_version, true
+            from page k
+            join listings l on l.source = %(source)s and l.external_id = k.external_id
+            where k.contested
+            and not exists (
+                select
+                from also_said x
+                where x.source = %(source)s
+                and x.slice = k.slice
+                and x.listing_id = l.id
+                and x.observed_at = k.observed_at
+            )
+            order by k.slice, l.id, k.observed_at
         )
-        """,
-        params,
-    )
-    conn.execute(
+        select slice, external_id, observed_at
+        from page
+        order by slice, external_id, observed_at
         """
-        insert into also_said (source, slice, listing_id, observed_at, content_hash, file_version, contradicted)
-        select %(source)s, d.slice, d.listing_id, d.observed_at, d.content_hash, d.file_version, true
-        from doubtful d
-        where not exists (
-            select
+    ).format(contested=_CONTESTED, open=_OPEN)
+    slice_, external_id, observed_at = after or ("", "", _EVER)
+    params = {
+        "source": source,
+        "slice": slice_,
+        "external_id": external_id,
+        "observed_at": observed_at,
+        "limit": limit,
+    }
+    page = conn.execute(query, params).fetchall()
+    return page[-1] if len(page) == limit else None
+
+
+def forget(conn: Connection, source: str, *, after: Key | None, limit: int) -> Key | None:
+    """Have also_said not tell those of the next keys that are contradicted no more; returns what remember does."""
+    query = sql.SQL(
+        """
+        with page as materialized (
+            select x.slice, x.listing_id, x.observed_at, l.external_id
             from also_said x
+            join listings l on l.id = x.listing_id
             where x.source = %(source)s
-            and x.slice = d.slice
-            and x.listing_id = d.listing_id
-            and x.observed_at = d.observed_at
+            and x.contradicted
+            and (x.slice, x.listing_id, x.observed_at) > (%(slice)s, %(listing_id)s, %(observed_at)s)
+            order by x.slice, x.listing_id, x.observed_at
+            limit %(limit)s
+        ),
+        untold as (
+            delete from also_said x
+            using page k
+            cross join lateral ({of_key}) g
+            where not g.contested
+            and x.source = %(source)s
+            and x.contradicted
+            and x.slice = k.slice
+            and x.listing_id = k.listing_id
+            and x.observed_at = k.observed_at
         )
-        order by d.slice, d.listing_id, d.observed_at
-        """,
-        params,
-    )
+        select slice, listing_id, observed_at
+        from page
+        order by slice, listing_id, observed_at
+        """
+    ).format(of_key=_OF_KEY)
+    slice_, listing_id, observed_at = after or ("", 0, _EVER)
+    params = {"source": source, "slice": slice_, "listing_id": listing_id, "observed_at": observed_at, "limit": limit}
+    page = conn.execute(query, params).fetchall()
+    return page[-1] if len(page) == limit else None
 
 
 def mark_staged(conn: Connection, *, source: str, run_id: int) -> None:
@@ -113,16 +147,27 @@ def mark_staged(conn: Connection, *, source: str, run_id: int) -> None:
     query = sql.SQL(
         """
         create temporary table ambiguous on commit drop as
-        select j.id, j.slice, j.content_hash, j.file_version, j.message, {contested} as contested
-        from rejections j
-        where j.source = %(source)s
-        and j.code = %(code)s
-        and j.resolved_at is null
-        and j.content_hash in (select content_hash from batch)
+        with mine as materialized (
+            select j.id, j.slice, j.external_id, j.observed_at, j.content_hash, j.file_version, j.message
+            from rejections j
+            where j.source = %(source)s
+            and j.code = %(code)s
+            and j.resolved_at is null
+            and j.content_hash = any(array(select content_hash from batch))
+        ),
+        decided as materialized (
+            select k.*, g.contested
+            from (select distinct slice, external_id, observed_at from mine) k
+            cross join lateral ({of_key}) g
+        )
+        select j.id, j.slice, j.content_hash, j.file_version, j.message, coalesce(d.contested, false) as contested
+        from mine j
+        left join decided d using (slice, external_id, observed_at)
         """
-    ).format(contested=_CONTESTED)
+    ).format(of_key=_OF_KEY)
     if not conn.execute(query, params).rowcount:
         return
+    conn.execute("create index on ambiguous (content_hash)")
     conn.execute(
         """
         update batch b
@@ -189,7 +234,7 @@ def resolve_staged(conn: Connection, *, source: str) -> None:
     conn.execute(
         """
         delete from also_said x
-        using settled s, quotes q, file_versions v
+        using (select distinct listing_id, observed_at from settled) s, quotes q, file_versions v
         where q.listing_id = s.listing_id
         and q.observed_at = s.observed_at
         and v.id = q.file_version

@@ -47,22 +47,26 @@ def _resolve_older(conn: Connection, params: dict[str, object]) -> None:
     """What an older version contradicted itself in is settled once this one says anything of the key."""
     conn.execute(
         """
+        with overtaken as materialized (
+            select distinct b.external_id, s.observed_at
+            from settled s
+            join batch b on b.seq = s.seq
+            join also_said x on x.listing_id = s.listing_id and x.observed_at = s.observed_at
+            where s.wins
+            and x.source = %(source)s
+            and x.slice = %(slice)s
+            and x.contradicted
+            and x.file_version <> %(version)s
+        )
         update rejections j
         set resolved_at = now()
-        from settled s
-        join batch b on b.seq = s.seq
-        join also_said x on x.listing_id = s.listing_id and x.observed_at = s.observed_at
-        where s.wins
-        and x.source = %(source)s
-        and x.slice = %(slice)s
-        and x.contradicted
-        and x.file_version <> %(version)s
-        and j.source = %(source)s
+        from overtaken o
+        where j.source = %(source)s
         and j.slice = %(slice)s
         and j.code = 'ambiguous_key'
         and j.resolved_at is null
-        and j.external_id = b.external_id
-        and j.observed_at = s.observed_at
+        and j.external_id = o.external_id
+        and j.observed_at = o.observed_at
         """,
         params,
     )
@@ -88,7 +92,8 @@ def _find(conn: Connection, params: dict[str, object]) -> int:
         select s.listing_id, s.observed_at
         from settled s
         join also_said x on x.listing_id = s.listing_id and x.observed_at = s.observed_at
-        where x.source = %(source)s
+        where s.wins
+        and x.source = %(source)s
         and x.slice = %(slice)s
         and x.file_version = %(version)s
         and {s} is distinct from {x}

@@ -3,6 +3,7 @@
 import os
 import threading
 
+import psycopg
 import pytest
 from attrs import define, evolve, field
 from etl_fixtures import NOON, Etl, source
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kasparro import errors
+from kasparro.etl import replay
 from kasparro.etl.pipeline import Task
 from kasparro.etl.replay import Replay
 from kasparro.etl.source import Duplicates, FieldMap, Files, Kind
@@ -193,9 +195,10 @@ AX, AY, AY2, AY3 = row("A", "1", "x"), row("A", "2", "y"), row("A", "3", "y"), r
 MENDED = {"external_id": FieldMap(template="{symbol}:{note}", type="text")}
 
 
-@pytest.mark.parametrize("rejected", [True, False])
-def test_rows_give_quotes_when_a_replay_tells_them_apart(world, rejected):
+@pytest.mark.parametrize(("rejected", "page"), [(True, 1), (False, 1), (True, 1000)])
+def test_rows_give_quotes_when_a_replay_tells_them_apart(world, monkeypatch, rejected, page):
     """After the map was mended; those that still contradict each other do, for rows that are to come too."""
+    monkeypatch.setattr(replay, "_PAGE_RECORDS", page)
     world.write({"a": [AX, AY, AY2]})
     world.run()
     world.fields = MENDED
@@ -216,3 +219,37 @@ def test_rejection_says_what_it_is_for_when_rows_contradict_each_other(world):
     world.run()
     query = "select slice, external_id, observed_at, file_version from rejections order by id"
     assert world.etl.rows(query) == [("a.csv", "A", NOON, 1)] * 2
+
+
+@pytest.fixture
+def rows_handled(monkeypatch):
+    """Of each statement that is about contradictions the rows that its plan handled, found by running it twice."""
+    handled, execute = [], psycopg.Connection.execute
+
+    def count(plan):
+        dropped = sum(plan.get(f"Rows Removed by {what}", 0) for what in ("Filter", "Join Filter", "Index Recheck"))
+        return (plan["Actual Rows"] + dropped) * plan["Actual Loops"] + sum(map(count, plan.get("Plans", [])))
+
+    def measure(conn, query, params=None, **options):
+        text = query if isinstance(query, str) else query.as_string(conn)
+        if "also_said" in text or "rejections" in text:
+            with conn.transaction(force_rollback=True):
+                explain = f"explain (analyze, timing off, format json) {text}"
+                handled.append(count(execute(conn, explain, params).fetchone()[0][0]["Plan"]))
+        return execute(conn, query, params, **options)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", measure)
+    return handled
+
+
+@pytest.mark.parametrize("first", ["1", "2"])
+def test_rows_are_not_compared_with_each_other_when_many_are_for_one_key(world, rows_handled, first):
+    """Whether they contradict each other or not: a file without its times column is read, and replayed."""
+    rows = [row("A", "1" if at else first, str(at)) for at in range(400)]
+    world.write({"a": rows})
+    world.run(batch_records=200)
+    world.check()
+    world.etl.conn.execute("analyze")
+    world.replay(rejected=True)
+    world.check()
+    assert max(rows_handled) < 10 * len(rows)
