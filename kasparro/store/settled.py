@@ -17,8 +17,9 @@ class Settling:
 
 LOADED = Settling(version=sql.SQL("%(version)s::integer"), silent=sql.SQL("false"))
 REPLAYED = Settling(version=sql.SQL("null::integer"), silent=sql.SQL("false"))
-# Of the record's own quote it stays; else of the one that contradicted itself, or of its file's when it was last seen.
-# Where a later version of its file contradicts itself, a record does not come back.
+# Of the record's own quote it stays; else of the one that contradicted itself, or of its file's when it was last seen:
+# the oldest one, where a migration noted that later. Where a later version of its file contradicts itself, a record
+# does not come back.
 REPLAYED_FILES = Settling(
     version=sql.SQL(
         """
@@ -27,9 +28,9 @@ REPLAYED_FILES = Settling(
             else coalesce(
                 (select max(a.file_version) from ambiguous a where a.content_hash = b.content_hash and not a.contested),
                 (
-                    select max(v.id)
+                    select coalesce(max(v.id) filter (where v.began_at <= r.last_seen_at), min(v.id))
                     from raw_records r
-                    join file_versions v on v.source = r.source and v.slice = r.slice and v.began_at <= r.last_seen_at
+                    join file_versions v on v.source = r.source and v.slice = r.slice
                     where r.source = %(source)s
                     and r.content_hash = b.content_hash
                 )

@@ -213,6 +213,16 @@ def test_rows_give_quotes_when_a_replay_tells_them_apart(world, monkeypatch, rej
     assert world.etl.rows(open_ones) == [("a.csv", "A:y")] * 3
 
 
+def test_quote_has_a_version_when_a_record_from_before_there_were_any_is_replayed(world):
+    """The oldest one of its file, so that rows that are to come contradict it."""
+    world.write({"a": [row("A", "1x"), B1]})
+    world.run()
+    world.etl.conn.execute("update file_versions set began_at = clock_timestamp()")
+    world.fields = {"price_usd": FieldMap(value="1", type="price")}
+    world.replay(rejected=True)
+    assert world.etl.rows("select file_version from quotes") == [(1,)] * 2
+
+
 def test_rejection_says_what_it_is_for_when_rows_contradict_each_other(world):
     """By columns, not in words alone."""
     world.write({"a": [A1, A2]})

@@ -31,7 +31,9 @@ insert into rejections (source, slice, code, dedup_key, stage, field, message, e
 values ('csv', 'a.csv', 'ambiguous_key', md5('e'), 'read', 'observed_at',
     'several rows of the file differ for 2026-01-02T12:00:00.000000Z', 'e', md5('e')::uuid, false, 1, now(), now());
 insert into checkpoints (source, slice, position, validators, run_id)
-values ('csv', 'a.csv', '{"offset": 7, "since": "x"}', '{}', 1);
+values
+    ('csv', 'a.csv', '{"offset": 7, "since": "x"}', '{}', 1), ('csv', 'f.csv', '{"offset": 7}', '{}', 1),
+    ('coingecko', '', '{}', '{}', 1);
 insert into unended_writes (source, slice, kind, key, run_id) values ('csv', 'a.csv', 'quote', '1 1', 1);
 insert into latest_quotes select listing_id, observed_at from quotes;
 insert into source_totals (source) values ('csv'), ('idle');
@@ -200,7 +202,10 @@ def test_quotes_keep_their_files_when_a_filled_database_is_migrated(
         assert conn.execute(
             "select source, newest_observed_at = (select max(observed_at) from quotes) from source_totals order by 1"
         ).fetchall() == [("csv", True), ("idle", None)]
-        assert conn.execute("select position from checkpoints").fetchall() == [({"offset": 7},)]
+        query = "select position from checkpoints where slice = 'a.csv'"
+        assert conn.execute(query).fetchall() == [({"offset": 7},)]
+        query = "select slice from file_versions order by 1"
+        assert conn.execute(query).fetchall() == [("a.csv",), ("b.csv",), ("f.csv",)]
 
 
 @pytest.mark.parametrize(
