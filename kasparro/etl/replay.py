@@ -61,20 +61,20 @@ class Replay:
     def _in_pages(self, job: Job, step: Callable[..., ambiguous.Key | None]) -> None:
         """Do this to all keys of the source, some of them in each transaction."""
         after: ambiguous.Key | None = None
+        ends: list[ambiguous.Key | None] = []
 
         def take(conn: Connection) -> Counts:
-            nonlocal reached
-            reached = step(conn, job.source.name, after=after, limit=_PAGE_RECORDS)
+            # Once a try: what is tried again begins where the last page that was committed ended.
+            ends[:] = [step(conn, job.source.name, after=after, limit=_PAGE_RECORDS)]
             return Counts()
 
         while True:
             job.check()
-            reached: ambiguous.Key | None = None
             self._committer.commit(job, (), take)
             job.note_batch(REPLAY, 0)
-            if reached is None:
+            after = ends[0]
+            if after is None:
                 return
-            after = reached
 
     def _reload(self, job: Job) -> None:
         self._each(job, self._wanted, batches.reload)

@@ -112,10 +112,10 @@ def _pages(source: Source, path: Path) -> Iterator[Page]:
     if not path.is_file():
         raise errors.SliceError(f"{path}: {'is no file' if path.exists() else 'there is no such file'}")
     reader = CsvFilesReader(source)
-    name = reader.slice_of(path)
-    if name is None:
+    named = reader.slice_of(path)
+    if named is None:
         reader = CsvFilesReader(evolve(source, files=evolve(source.files, glob=glob.escape(str(path.absolute())))))
-    for name in reader.slices() if name is None else [name]:
+    for name in reader.slices() if named is None else [named]:
         checkpoint = Checkpoint(slice=name)
         try:
             for page in reader.read(name, checkpoint):
