@@ -2,8 +2,8 @@
 
 Which commands and arguments there are is commands/arguments.py.
 
-0 done, 1 failed, 2 usage or configuration, 130 interrupted, 141 stdout was a pipe that closed; `run` also has 3 and 75,
-see commands/runner.py.
+0 done, 1 failed, 2 usage or configuration, 130 interrupted, 141 stdout was a pipe that closed, 143 asked to end; `run`
+also has 3 and 75, see commands/runner.py.
 """
 
 import argparse
@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    # Also what a signal does to a command that winds up, until there is something to wind up.
+    signals.end_at_once()
     parser = _parser()
     args = parser.parse_args(argv)
     if args.command is None:
@@ -53,11 +55,10 @@ def _run(argv: Sequence[str] | None) -> int:
     command = COMMANDS[args.command]
     stop = signals.Stop()
     try:
+        run, config = _load(args.command), _config(reads_sources=command.reads_sources)
         if command.winds_up:
             signals.catch(stop)
-        else:
-            signals.end_at_once()
-        return _load(args.command)(args, _config(reads_sources=command.reads_sources), stop)
+        return run(args, config, stop)
     except errors.ConfigError as ex:
         # Docker knows only 0 and 1 for a health check.
         return _complain(ex.problems, FAILED if args.command == "healthcheck" else USAGE)

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from concurrent import futures
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,8 @@ T = TypeVar("T")
 
 # Seconds between two attempts to reach the database.
 _RETRY_SECONDS = 0.5
+# Seconds between two looks at whether to stop, while the database is being opened.
+_LOOK_SECONDS = 0.05
 # The database that the service uses in the embedded PostgreSQL.
 EMBEDDED_DATABASE = "kasparro"
 
@@ -94,7 +97,7 @@ class Reach:
         said = ""
         while True:
             try:
-                return attempt()
+                return _unless_stopped(attempt, stop)
             except (errors.DatabaseUnavailableError, errors.ConflictError) as ex:
                 self.trouble = ex
                 if wait_seconds is not None and self._clock.monotonic() - began > wait_seconds:
@@ -124,3 +127,25 @@ class Reach:
             self._embedded = embedded.open(self._cluster, base_dir=base, clock=self._clock, stop=stop)
         dsn = self._embedded.dsn(EMBEDDED_DATABASE)
         return dsn, dsn
+
+
+def _unless_stopped(attempt: Callable[[], T], stop: threading.Event) -> T:
+    """Do `attempt` in a thread of its own, and leave it there when asked to stop: Postgres rolls back what it was at.
+
+    Little of it can be interrupted (a migration, a name to resolve, a loaded machine that starts programs), and a
+    process has ten seconds to end.
+    """
+    done: futures.Future[T] = futures.Future()
+
+    def work() -> None:
+        try:
+            done.set_result(attempt())
+        except BaseException as ex:  # noqa: BLE001 - raised again where it is waited for
+            done.set_exception(ex)
+
+    if not stop.is_set():
+        threading.Thread(target=work, name="reach", daemon=True).start()
+    while not stop.is_set():
+        if futures.wait([done], timeout=_LOOK_SECONDS).done:
+            return done.result()
+    raise errors.StoppedError("asked to stop while the database was being opened")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,6 +160,19 @@ def test_error_of_a_command_becomes_an_exit_code(
 
     monkeypatch.setattr(__main__, "_load", lambda _name: fail)
     assert __main__.main(["status"]) == code
+
+
+def test_signal_ends_a_command_at_once_while_it_is_only_being_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to wind up yet, and importing takes seconds on a loaded machine."""
+
+    def load(_name: str) -> __main__.Run:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return lambda *_: 0
+
+    monkeypatch.setattr(__main__, "_load", load)
+    with pytest.raises(SystemExit) as ended:
+        __main__.main(["serve"])
+    assert ended.value.code == 143
 
 
 def test_what_upstreams_and_files_say_is_complained_of_on_one_line(
