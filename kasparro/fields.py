@@ -2,10 +2,11 @@
 a record's give no quote."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 # Codes of rejections: what can be said of a record by itself, and so what a source may expect ...
 RECORD_CODES = frozenset({
@@ -63,11 +64,17 @@ class Rename:
 
 @frozen(kw_only=True)
 class OpenDrift:
-    """What a run must know of a drift that was seen before it; `baselines` are the inputs in which it is."""
+    """What a run must know of a drift that was seen before it; `baselines` are the inputs in which it is.
+
+    `rescaled`: the field's values are others than those that were read before its first run.
+    """
 
     id: int
     path: str
     kind: DriftKind
+    first_run_id: int
+    first_seen_at: datetime
+    rescaled: bool = False
     renamed_to: str | None = None
     baselines: tuple[str, ...] = ()
 
@@ -76,12 +83,14 @@ class OpenDrift:
 class KnownFields:
     """What is known of one input's fields before it is read. `baseline` maps paths to shares, as usual.Usual writes
     them; it is empty for an input never read. `renames` are in force, `rejected` is what a person said is none.
+    `accepted` paths may say something else than before: a person said so, and they were not read to the end since.
     """
 
     baseline: Mapping[str, Mapping[str, Any]] = field(factory=dict)
     open: tuple[OpenDrift, ...] = ()
     renames: tuple[Rename, ...] = ()
     rejected: frozenset[Rename] = frozenset()
+    accepted: frozenset[str] = frozenset()
 
 
 @frozen(kw_only=True)
@@ -97,3 +106,14 @@ class FieldNotes:
     found: tuple[Drift, ...] = ()
     resolved: tuple[int, ...] = ()
     learned: Mapping[str, Mapping[str, Any] | None] = field(factory=dict)
+
+    def part(self, *, begins_page: bool, ends_page: bool) -> "FieldNotes | None":
+        """What of a page's notes goes with one of its batches: drifts with the first, what is usual now with the last.
+
+        What is not loaded in the end is not usual.
+        """
+        found = self.found if begins_page else ()
+        resolved, learned = (self.resolved, self.learned) if ends_page else ((), {})
+        if not (found or resolved or learned):
+            return None
+        return evolve(self, found=found, resolved=resolved, learned=learned)

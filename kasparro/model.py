@@ -171,12 +171,16 @@ class Normalised:
 
 @frozen(kw_only=True)
 class KnownListing:
-    """What was read of a listing before, and its latest quote's price and time; None where it has none."""
+    """What was read of a listing before: when it was observed last, and the quote nearest to a time, `valued_at`; None
+    for what it has not."""
 
     symbol_key: str
     name: str
-    price_usd: Decimal | None = None
     observed_at: datetime | None = None
+    valued_at: datetime | None = None
+    price_usd: Decimal | None = None
+    market_cap_usd: Decimal | None = None
+    volume_24h_usd: Decimal | None = None
 
 
 @frozen(kw_only=True)

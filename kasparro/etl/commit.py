@@ -10,14 +10,14 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import evolve, frozen
 
 from kasparro import errors
 from kasparro.clock import Clock
 from kasparro.etl import identify
-from kasparro.etl.compare import Past
+from kasparro.etl.content import Past
 from kasparro.etl.job import Job
 from kasparro.etl.refusals import Refusal
 from kasparro.etl.source import Duplicates
@@ -27,6 +27,7 @@ from kasparro.store import (
     batches,
     checkpoints,
     drifts,
+    known_listings,
     leases,
     listings,
     pruning,
@@ -38,7 +39,6 @@ from kasparro.store.db import Connection, Database
 from kasparro.tallies import Counts
 
 logger = logging.getLogger(__name__)
-A = TypeVar("A")
 T = TypeVar("T")
 
 # An observation further ahead of the run's start than this is future-dated: clocks differ, but not by more.
@@ -107,14 +107,18 @@ class Committer:
     def past(self, job: Job) -> Past:
         """What was read of the job's source before."""
 
-        def find(what: Callable[[Connection, str, A], T], which: A) -> T:
+        def find(what: Callable[..., T], *which: Any) -> T:
             def ask() -> T:
                 with self._database.connection() as conn:
-                    return what(conn, job.source.name, which)
+                    return what(conn, job.source.name, *which)
 
             return self.retried(ask, pause=job.pause)
 
-        return Past(find_known=partial(find, drifts.find_known), find_listings=partial(find, listings.find_known))
+        return Past(
+            find_known=partial(find, drifts.find_known),
+            find_listings=partial(find, known_listings.find),
+            find_names=partial(find, known_listings.find_names),
+        )
 
     def rename_fields(self, job: Job, *, with_ended: bool = False) -> None:
         """Let the run read its source with the renames in force; `with_ended`: with those that were, too."""

@@ -6,24 +6,25 @@ the notes go with the page's batches.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from kasparro.etl import drift, profile, proof, refusals, usual
+from kasparro.etl import content, drift, profile, refusals, usual
+from kasparro.etl.content import Change, Past
 from kasparro.etl.drift import Difference
 from kasparro.etl.field_map import FieldMap
 from kasparro.etl.field_rules import REQUIRED_FIELDS
 from kasparro.etl.job import Job
-from kasparro.etl.normalise import Compiler
+from kasparro.etl.normalise import Compiler, Normaliser
 from kasparro.etl.policies import Policy
 from kasparro.etl.profile import Profile
 from kasparro.etl.source import Kind, Source
 from kasparro.etl.usual import Usual
 from kasparro.fields import Drift, DriftAction, DriftKind, FieldNotes, KnownFields, OpenDrift, Rename
-from kasparro.model import BACKFILL_PREFIX, LIVE, KnownListing, Page
+from kasparro.model import BACKFILL_PREFIX, LIVE, Page
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,6 @@ _ACTIONS = {
 }
 # How far after the start of its run a record may be: clocks differ, and a run takes a while.
 _AHEAD = timedelta(minutes=5)
-# Quote fields whose numbers run much alike in two reads of all that a source has.
-_MONEY = ("price_usd", "market_cap_usd", "volume_24h_usd")
 
 
 def baseline_of(source: Source, slice_name: str) -> str:
@@ -46,28 +45,6 @@ def baseline_of(source: Source, slice_name: str) -> str:
     if slice_name.startswith(BACKFILL_PREFIX):
         return BACKFILL_PREFIX
     return slice_name if source.kind is Kind.CSV_FILES else LIVE
-
-
-def share(notes: FieldNotes | None, *, begins_page: bool, ends_page: bool) -> FieldNotes | None:
-    """What of a page's notes goes with one of its batches: drifts with the first, what is usual now with the last.
-
-    What is not loaded in the end is not usual.
-    """
-    if notes is None:
-        return None
-    if not begins_page:
-        notes = evolve(notes, found=())
-    if not ends_page:
-        notes = evolve(notes, resolved=(), learned={})
-    return notes if notes.found or notes.resolved or notes.learned else None
-
-
-@frozen(kw_only=True)
-class Past:
-    """What a watch asks of what was read before: of the fields of an input, and for listings by external id."""
-
-    find_known: Callable[[str], KnownFields]
-    find_listings: Callable[[Collection[str]], Mapping[str, KnownListing]]
 
 
 class Watch:
@@ -86,6 +63,8 @@ class Watch:
         self._seen = Profile(fields={})
         self._told: set[tuple[str, DriftKind]] = set()
         self._disputed: set[str] = set()
+        # Quote fields that listings gave as before.
+        self._as_before: set[str] = set()
         self._page: Page | None = None
 
     def look(self, page: Page) -> FieldNotes | None:
@@ -98,7 +77,8 @@ class Watch:
         self._page = page
         self._job.note_profile(self._seen, baseline_of(self._source, self._slice))
         rules = self._rules(known)
-        found = drift.differences(self._baseline, seen, rules, page=self._seen.pages - 1)
+        found = self._changed_content(page, seen, known)
+        found += drift.differences(self._baseline, seen, rules, page=self._seen.pages - 1)
         if page.last:
             found += drift.differences(self._baseline, self._seen, rules)
         told = self._tell(found, known)
@@ -124,9 +104,6 @@ class Watch:
 
     def _rules(self, known: KnownFields) -> drift.Rules:
         reads = [paths for spec in self._maps.values() for paths in spec.reads]
-        # The past of one listing runs on another scale than the next one's.
-        is_alike = self._source.reads_all and self._slice == LIVE
-        money = [self._maps[name] for name in _MONEY if name in self._maps and is_alike]
         return drift.Rules(
             optional=self._source.drift.optional,
             alternatives={
@@ -148,10 +125,40 @@ class Watch:
                 for paths in spec.reads
                 for path in paths
             ],
-            scaled=[path for spec in money for paths in spec.reads for path in paths],
             renamed=known.renames,
             excluded=known.rejected,
         )
+
+    def _changed_content(self, page: Page, seen: Profile, known: KnownFields) -> list[Difference]:
+        """The fields by which listings say something else on this page than before, but for what a person accepted."""
+        if not self._source.reads_all or self._slice != LIVE:
+            # The past, and what is new alone, is no second look at the same.
+            return []
+        # What was loaded since such a drift was seen is no measure of whether it is over.
+        drifts = [one for one in self._open(known) if one.rescaled]
+        before = min(drifts, key=lambda one: one.first_run_id, default=None)
+        pairs = self._pairs(page, self.normalise, before)
+        changes = content.changes(pairs, self._past.find_names, begins=self._seen.pages == 1)
+        self._as_before |= {name for name, change in changes.items() if change is Change.NONE}
+        found = {}
+        for name, change in changes.items():
+            # An id that is made of symbol and name alone has no path of its own.
+            for path in (path for paths in (self._maps[name].reads or self._maps["symbol"].reads) for path in paths):
+                if change is not Change.NONE and path in seen.fields and path not in known.accepted:
+                    found[path] = Difference(
+                        path=path,
+                        kind=DriftKind.TYPE_CHANGED,
+                        before=self._baseline.get(path),
+                        after=usual.of(seen.fields[path], seen.records),
+                        certain=change is Change.CERTAIN,
+                        rescaled=True,
+                    )
+        return list(found.values())
+
+    def _pairs(self, page: Page, read: Normaliser, before: OpenDrift | None = None) -> list[content.Pair]:
+        """A sample of the page's records, each with what is known of its listing."""
+        items = [read(record, page.constants) for record in profile.sample(page.records)]
+        return list(zip(items, self._past.find_listings(items, before), strict=True))
 
     def _tell(self, found: Sequence[Difference], known: KnownFields) -> tuple[Drift, ...]:
         """The drifts that this run has not told of yet, logged; one that was open before is no news."""
@@ -189,16 +196,10 @@ class Watch:
         names = {name for each in renames for name in self._names(each.path)}
         if not names or self._page is None:
             return frozenset()
-        read, constants = self._compile(self._source.renamed(renames)), self._page.constants
-        items = [read(record, constants) for record in profile.sample(self._page.records)]
-        ids = {item.external_id for item in items if item.external_id is not None}
         lookback = self._source.since.lookback_seconds if self._source.since else 0
-        before = proof.Known(
-            listings=self._past.find_listings(ids),
-            lookback=timedelta(seconds=lookback),
-            until=self._job.run.started_at + _AHEAD,
-        )
-        return proof.unproven(items, names, before)
+        times = content.Times(lookback=timedelta(seconds=lookback), until=self._job.run.started_at + _AHEAD)
+        pairs = self._pairs(self._page, self._compile(self._source.renamed(renames)))
+        return content.unproven(pairs, names, times)
 
     def _by_policy(self, found: Sequence[Difference]) -> Iterator[Difference]:
         """The differences that somebody wants to know of; a rename that nobody does is two other things."""
@@ -249,8 +250,10 @@ class Watch:
         return [one for one in known.open if here in one.baselines]
 
     def _is_over(self, one: OpenDrift, rules: drift.Rules) -> bool:
-        is_told = (one.path, one.kind) in self._told
-        return not is_told and drift.is_over(one.kind, one.path, self._baseline, self._seen, rules)
+        if (one.path, one.kind) in self._told:
+            return False
+        is_as_before = one.rescaled and not self._as_before.isdisjoint(self._names(one.path))
+        return is_as_before or drift.is_over(one.kind, one.path, self._baseline, self._seen, rules)
 
     def _learned(self, still: Collection[OpenDrift], rules: drift.Rules) -> dict[str, dict[str, Any] | None]:
         """What is usual now, of fields that no drift is about: those of an open one are when somebody says so."""

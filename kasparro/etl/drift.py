@@ -29,8 +29,6 @@ _NEW_SHARE, _RENAMED_SHARE = 0.1, 0.5
 _ONE_TYPE, _OTHER_TYPE = 0.9, 0.5
 # By how much the share of records without a value grows in a jump; below that it is the weather of small coins.
 _JUMP = 0.3
-# Powers of ten by which the middle one of a field's numbers is off when they run on another scale: no market moves so.
-_SCALE = 2.0
 # How much of what is usual one more read makes up: a change of weather is the new weather after some ten.
 _WEIGHT = 0.2
 # The share of records, as low as rounding lets it fall, at which a field that is gone is forgotten: others need room.
@@ -40,7 +38,8 @@ _FORGOTTEN = 0.002
 @frozen(kw_only=True)
 class Difference:
     """One difference; `before` and `after` are what was usual and what is, where there is such. For a rename, whether
-    it is `certain`, and how far ahead of any other; of a changed type, whether it is only that numbers are `rescaled`.
+    it is `certain`, and how far ahead of any other; of a changed type, whether it is only that values are `rescaled` or
+    swapped, as content.py finds out.
     """
 
     path: str
@@ -61,14 +60,12 @@ class Rules:
     Paths in `optional`, and below them, raise nothing. `alternatives` maps a path to those that are read instead of it.
     Without a value at a `required` path there is no quote.
     Nobody need be told of a `mapped` path that appears. `renamed` is known already, `excluded` are no renames.
-    Numbers at a `scaled` path are of one scale, read by read.
     """
 
     optional: Collection[str] = ()
     alternatives: Mapping[str, Collection[str]] = {}
     mapped: Collection[str] = ()
     required: Collection[str] = ()
-    scaled: Collection[str] = ()
     renamed: Collection[Rename] = ()
     excluded: Collection[Rename] = ()
 
@@ -246,8 +243,6 @@ def _changed(read: _Read) -> Iterator[Difference]:
         change = Difference(path=path, kind=DriftKind.TYPE_CHANGED, before=before, after=after)
         if _type_changed(before, after, found):
             yield change
-        elif path in read.rules.scaled and _rescaled(read.baseline[path], before, after, found):
-            yield evolve(change, rescaled=True)
         if read.complete and _null_jumped(before, after, found):
             yield evolve(change, kind=DriftKind.NULL_JUMP)
 
@@ -256,20 +251,6 @@ def _type_changed(before: Usual, after: Usual, found: Field) -> bool:
     if profile.count_values(found) < MIN_RECORDS or before.type is None:
         return False
     return before.types[before.type] >= _ONE_TYPE and after.types.get(before.type, 0.0) <= _OTHER_TYPE
-
-
-def _rescaled(baseline: Usual, before: Usual, after: Usual, found: Field) -> bool:
-    """Whether the numbers have next to nothing in common, neither with those of the page before, nor with all of them:
-    a list in another order has other pages."""
-    now = after.stats
-    if profile.count_values(found) < MIN_RECORDS or now.low is None or now.mid is None or now.high is None:
-        return False
-    for each in (baseline.stats, before.stats):
-        if each.low is None or each.mid is None or each.high is None:
-            return False
-        if abs(now.mid - each.mid) < _SCALE or (each.low <= now.high and now.low <= each.high):
-            return False
-    return True
 
 
 def _null_jumped(before: Usual, after: Usual, found: Field) -> bool:

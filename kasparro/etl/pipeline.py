@@ -272,7 +272,7 @@ class Pipeline:
                     job.at("normalise", page=job.pages)
                     items = [watch.normalise(record, page.constants) for record in records[begin : begin + size]]
                 ends_page = begin + size >= len(records)
-                some = compare.share(notes, begins_page=begin == 0, ends_page=ends_page)
+                some = notes and notes.part(begins_page=begin == 0, ends_page=ends_page)
                 refusal = watch.refusal
                 yield Batch(page=page, items=items, ends_page=ends_page, notes=some, refusal=refusal)
             if watch.refusal is not None:

@@ -10,6 +10,12 @@ from kasparro.model import Normalised, Rejection
 
 # What a run fails of, and a record is rejected for, when a drift keeps it from being loaded.
 SCHEMA_DRIFT = "schema_drift"
+_RESCALED = "runs on another scale than before"
+_OTHER = {
+    "external_id": "no longer gives the ids of known listings, but of their symbols and names",
+    "symbol": "is, with their names, another one than known listings had",
+    "name": "is, with their symbols, another one than known listings had",
+}
 
 
 @frozen(kw_only=True)
@@ -40,9 +46,7 @@ def of_drift(each: Difference, slice_name: str, name: str, *, keep: bool) -> Ref
     what = {
         DriftKind.MISSING: "is gone",
         DriftKind.RENAMED: f"is gone; it may be {each.renamed_to!r} now (confidence {each.confidence:.2f})",
-        DriftKind.TYPE_CHANGED: "runs on another scale than before"
-        if each.rescaled
-        else "has another type than before",
+        DriftKind.TYPE_CHANGED: "has another type than before" if not each.rescaled else _OTHER.get(name, _RESCALED),
         DriftKind.NULL_JUMP: "is null far more often than before",
         DriftKind.ADDED: "was not there before",
     }[each.kind]

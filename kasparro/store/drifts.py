@@ -34,10 +34,33 @@ def find_known(conn: Connection, source: str, baseline: str) -> KnownFields:
     ).fetchone()
     found = conn.execute(
         """
-        select id, path, kind, renamed_to, status, details -> 'baselines'
+        select
+            id, path, kind, renamed_to, status, first_run_id, first_seen_at,
+            coalesce((details ->> 'rescaled')::boolean, false), details -> 'baselines'
         from drifts
         where source = %(source)s
-        and (status = 'open' or (status = 'rejected' and kind = 'renamed'))
+        and (
+            status = 'open'
+            or (status = 'rejected' and kind = 'renamed')
+            or (
+                status = 'accepted'
+                and kind = 'type_changed'
+                and (details ->> 'rescaled')::boolean
+                and closed_at > coalesce(
+                    (
+                        select started_at
+                        from runs
+                        where source = %(source)s
+                        and status = 'succeeded'
+                        and slice = ''
+                        and inserted + updated > 0
+                        order by -id
+                        limit 1
+                    ),
+                    '-infinity'
+                )
+            )
+        )
         order by id
         """,
         {"source": source},
@@ -45,13 +68,25 @@ def find_known(conn: Connection, source: str, baseline: str) -> KnownFields:
     return KnownFields(
         baseline=row[0] if row is not None else {},
         open=tuple(
-            OpenDrift(id=id_, path=path, kind=DriftKind(kind), renamed_to=new, baselines=tuple(baselines or ()))
-            for id_, path, kind, new, status, baselines in found
+            OpenDrift(
+                id=id_,
+                path=path,
+                kind=DriftKind(kind),
+                renamed_to=new,
+                first_run_id=run_id,
+                first_seen_at=seen_at,
+                rescaled=rescaled,
+                baselines=tuple(baselines or ()),
+            )
+            for id_, path, kind, new, status, run_id, seen_at, rescaled, baselines in found
             if status == "open"
         ),
         renames=tuple(list_renames(conn, source)),
         rejected=frozenset(
-            Rename(path=path, renamed_to=new) for _, path, _, new, status, _ in found if status == "rejected"
+            Rename(path=path, renamed_to=new) for _, path, _, new, status, *_ in found if status == "rejected"
+        ),
+        accepted=frozenset(
+            path for _, path, *_, status, _, _, _, baselines in found if status == "accepted" and baseline in baselines
         ),
     )
 

@@ -1,9 +1,9 @@
 """Listings: what each source calls a thing, and which asset it belongs to."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-from kasparro.model import KnownListing, Listing, Match, MatchListing
+from kasparro.model import Listing, Match, MatchListing
 from kasparro.store.db import Connection
 
 
@@ -47,25 +47,6 @@ def insert_staged(conn: Connection, *, source: str) -> None:
         """,
         {"source": source},
     )
-
-
-def find_known(conn: Connection, source: str, external_ids: Collection[str]) -> dict[str, KnownListing]:
-    """Those of these listings that there are, by external id."""
-    rows = conn.execute(
-        """
-        select l.external_id, l.symbol_key, l.name, q.price_usd, q.observed_at
-        from listings l
-        left join latest_quotes n on n.listing_id = l.id
-        left join quotes q on q.listing_id = n.listing_id and q.observed_at = n.observed_at
-        where l.source = %(source)s
-        and l.external_id = any(%(external_ids)s)
-        """,
-        {"source": source, "external_ids": list(external_ids)},
-    )
-    return {
-        external_id: KnownListing(symbol_key=symbol_key, name=name, price_usd=price_usd, observed_at=observed_at)
-        for external_id, symbol_key, name, price_usd, observed_at in rows
-    }
 
 
 def rename_settled(conn: Connection, *, source: str, ceiling: datetime) -> None:

@@ -373,6 +373,67 @@ def test_swapped_columns_are_quarantined_although_their_names_are_the_same(etl):
     etl.replayable = False
 
 
+def spread(count: int = 12, *, hours: int = 0, **changes: Callable[[dict[str, Any]], Any]) -> list[Any]:
+    """Coins whose prices are of six powers of ten; `changes` make fields of what the records are otherwise."""
+    made = []
+    for number in range(count):
+        cents = 10 ** (number % 7)
+        plain = {"id": f"c{number}", "price": f"{cents / 100}", "cap": cents * 10**7, "volume": cents * 10**4}
+        plain |= {"symbol": f"S{number}", "name": f"Coin {number}"}
+        fields = plain | {name: change(plain) for name, change in changes.items()}
+        made.append(record(fields.pop("id"), at=NOON + hours * HOUR, **fields))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("changes", "paths"),
+    [
+        ({"price": lambda coin: float(coin["price"]) * 100}, ["price"]),
+        ({"price": lambda coin: coin["volume"], "volume": lambda coin: coin["price"]}, ["price", "volume"]),
+        ({"id": lambda coin: int(coin["id"][1:])}, ["id"]),
+        ({"symbol": lambda coin: coin["name"], "name": lambda coin: coin["symbol"]}, ["name", "symbol"]),
+    ],
+)
+def test_listings_that_say_something_else_are_quarantined_until_a_person_accepts_it(etl, changes, paths):
+    """Cents, swapped columns, new ids: in force for the read after the acceptance, and usual from then on."""
+    etl.run(page(*spread()))
+    other = page(*spread(hours=1, **changes))
+    refused = etl.run(other)
+    assert (refused.status, refused.error_code, refused.counts.inserted) == (RunStatus.FAILED, "schema_drift", 0)
+    found = etl.rows("select id, path from drifts where (details ->> 'rescaled')::boolean order by path")
+    assert [path for _, path in found] == paths
+    for drift_id, _ in found:
+        decide(etl, drift_decisions.accept, drift_id)
+    assert [etl.run(other).status for _ in range(2)] == [RunStatus.SUCCEEDED] * 2
+    if paths != ["id"]:
+        assert etl.run(page(*spread(hours=2))).error_code == "schema_drift"
+    etl.replayable = False
+
+
+def test_warned_drift_is_open_until_values_are_what_they_were_before_it(etl):
+    """What was loaded with them since is no measure; a person may say that they are right."""
+    thousands = {"cap": lambda coin: coin["cap"] * 1000}
+    for hours, changes in enumerate(({}, thousands, thousands)):
+        assert etl.run(page(*spread(hours=hours, **changes))).status is RunStatus.SUCCEEDED
+    assert seen(etl) == [("type_changed", "cap", None, "warned", "open")]
+    etl.run(page(*spread(hours=3)))
+    etl.run(page(*spread(hours=4, **thousands)))
+    decide(etl, drift_decisions.accept, etl.value("select max(id) from drifts"))
+    etl.run(page(*spread(hours=5, **thousands)))
+    assert [status for *_, status in seen(etl)] == ["resolved", "accepted"]
+    etl.replayable = False
+
+
+def test_drift_of_few_listings_is_over_when_they_say_what_they_said(etl):
+    """Nine coins do not tell what is usual, but what they cost."""
+    etl.run(page(*spread(9)))
+    swapped = {"price": lambda coin: coin["cap"], "cap": lambda coin: coin["price"]}
+    assert etl.run(page(*spread(9, hours=1, **swapped))).error_code == "schema_drift"
+    assert etl.run(page(*spread(9))).status is RunStatus.SUCCEEDED
+    assert {status for *_, status in seen(etl)} == {"resolved"}
+    etl.replayable = False
+
+
 def test_other_kinds_are_seen_accepted_and_are_usual_then(etl):
     """A new field, one that is gone, one of another type, one that is null: each is told once and accepted."""
     etl.run(page(*records(40)))

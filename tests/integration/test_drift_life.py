@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from psycopg import Rollback
 
 from kasparro import errors
-from kasparro.etl import compare
+from kasparro.etl import compare, content
 from kasparro.etl.normalise import compile_source
 from kasparro.model import KnownListing
 from kasparro.store import db, drift_decisions, drifts
@@ -52,12 +52,20 @@ class Upstream:
         """One run, as the pipeline has it; whether it was loaded."""
         self.run_id = api_fixtures.add_run(self._conn, "coinpaprika", started_at=datetime.now(UTC))
         prices = {f"coin{number}": Decimal(number + 1) for number in range(self._coins)}
-        past = compare.Past(
+        past = content.Past(
             find_known=lambda baseline: drifts.find_known(self._conn, "coinpaprika", baseline),
-            find_listings=lambda _: {
-                name: KnownListing(symbol_key=name, name=f"Coin {name}", price_usd=price, observed_at=NOON)
-                for name, price in prices.items()
-            },
+            find_listings=lambda items, _: [
+                item.external_id
+                and KnownListing(
+                    symbol_key=item.external_id,
+                    name=f"Coin {item.external_id}",
+                    observed_at=NOON,
+                    price_usd=prices[item.external_id],
+                    market_cap_usd=prices[item.external_id] * 10**6,
+                )
+                for item in items
+            ],
+            find_names=lambda _: [],
         )
         given = source().renamed(drifts.list_renames(self._conn, "coinpaprika"))
         run = SimpleNamespace(started_at=datetime.now(UTC))

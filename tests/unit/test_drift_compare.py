@@ -137,23 +137,6 @@ def test_fields_differ_when_they_come_go_and_change_their_type() -> None:
     ]  # fmt: skip
 
 
-def test_numbers_on_another_scale_are_another_type() -> None:
-    """Swapped columns are two, under whatever names; a list in another order, or a market that moves, is none."""
-    rules = Rules(scaled=["price", "cap"])
-
-    def cap(number: int) -> Decimal:
-        return price(number) * 10**8
-
-    known = baseline(price=price, cap=cap)
-    assert compare(known, *records(price=lambda number: price(40 - number) * 8, cap=cap), rules=rules) == []
-    swapped = differences(known, *records(price=cap, cap=price), rules=rules)
-    assert [(each.path, each.kind, each.rescaled) for each in swapped] == [
-        ("price", DriftKind.TYPE_CHANGED, True), ("cap", DriftKind.TYPE_CHANGED, True),
-    ]  # fmt: skip
-    renamed = differences(known, *records(priceUsd=cap, marketCap=price), rules=rules)
-    assert [each for each in renamed if each.renamed_to and each.certain] == []
-
-
 def test_field_that_comes_and_goes_raises_nothing() -> None:
     """The baseline knows in which share of the records it is; what a few records have is nothing new."""
     known = baseline(a=price, roi=lambda number: {"times": price(number)} if number % 3 == 0 else None)

@@ -1,0 +1,190 @@
+"""Do listings say what they said before? Decided one by one, on a page's normalised records."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from kasparro.etl import content, identify
+from kasparro.etl.content import Change
+from kasparro.model import KnownListing, Normalised, Quote, Rejection
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+TIMES = content.Times(lookback=timedelta(0), until=NOON + timedelta(minutes=65))
+FIELDS = ("external_id", "symbol", "name", "observed_at", "price_usd", "market_cap_usd", "rank", "currency")
+
+
+def latest(number: int) -> dict[str, Decimal]:
+    """Prices of six powers of ten, as those of a market are."""
+    price = Decimal(10) ** (number % 7 - 3)
+    return {"price_usd": price, "market_cap_usd": price * 10**8, "volume_24h_usd": price * 10**6}
+
+
+KNOWN = {
+    f"id{number}": KnownListing(
+        symbol_key=f"c{number}", name=f"Coin {number}", observed_at=NOON, valued_at=NOON, **latest(number)
+    )
+    for number in range(40)
+}
+
+
+def item(key: str, *, at: datetime = NOON, **told: Any) -> Normalised:
+    """A record that says what is known of its listing, but for what is `told`: of its quote, or of itself."""
+    before = KNOWN[key]
+    quote = Quote(observed_at=at, **{name: getattr(before, name) for name in latest(0)})
+    texts = {"external_id": key, "symbol": before.symbol_key.upper(), "name": before.name}
+    texts |= {name: told.pop(name) for name in texts if name in told}
+    symbol_key = identify.fold(texts["symbol"])
+    return Normalised(
+        content_hash="", payload="", **texts, symbol_key=symbol_key, quote=evolve(quote, **told), rejection=None
+    )
+
+
+def items(count: int = 40, **factors: str) -> list[Normalised]:
+    """So many records whose numbers are so many times those known."""
+    return [
+        item(key, **{name: getattr(before, name) * Decimal(factor) for name, factor in factors.items()})
+        for key, before in list(KNOWN.items())[:count]
+    ]
+
+
+def named(**texts: str) -> list[Normalised]:
+    """Ten records with other texts: in those stands the number of the coin for braces, three further for brackets."""
+    return [
+        item(
+            f"id{number}",
+            **{
+                name: text.replace("{}", str(number)).replace("[]", str((number + 3) % 10))
+                for name, text in texts.items()
+            },
+        )
+        for number in range(10)
+    ]
+
+
+def spoiled(count: int) -> list[Normalised]:
+    """Ten records, the first of them rejected for their price."""
+    rejection = Rejection(stage="normalise", code="price_missing", field="price_usd", message="")
+    return [evolve(each, quote=None, rejection=rejection) for each in items(count)] + items(10)[count:]
+
+
+def pairs(given: list[Normalised], known: dict[str, KnownListing] = KNOWN) -> list[content.Pair]:
+    return [(each, known.get(each.external_id or "")) for each in given]
+
+
+def unproven(given: list[Normalised], times: content.Times = TIMES) -> set[str]:
+    return {*content.unproven(pairs(given), FIELDS, times)}
+
+
+def other(given: list[Normalised], *, known: dict[str, KnownListing] = KNOWN, begins: bool = True) -> set[str]:
+    """The fields that these records have otherwise."""
+
+    def find_names(keys: Any) -> Any:
+        return [(each.symbol_key, each.name) for each in known.values() if each.symbol_key in keys]
+
+    found = content.changes(pairs(given, known), find_names, begins=begins)
+    return {name for name, change in found.items() if change is not Change.NONE}
+
+
+@pytest.mark.parametrize("factor", ["1", "0.96", "1.05"])
+def test_field_is_proven_when_records_give_it_as_before(factor: str) -> None:
+    """What was null all along is not seen to be read, and so not proven."""
+    assert unproven(items(10, price_usd=factor)) == {"rank"}
+
+
+@pytest.mark.parametrize(
+    "given", [items(10, price_usd="0.93"), items(price_usd="7"), items(price_usd="1.06"), items(4), spoiled(6),
+              spoiled(10), []]
+)  # fmt: skip
+def test_price_is_not_proven_when_coins_cost_something_else_or_are_few(given: list[Normalised]) -> None:
+    """Another currency or unit, too few to tell, or none to read."""
+    assert "price_usd" in unproven(given)
+
+
+@pytest.mark.parametrize(
+    ("name", "factor", "proven"),
+    [
+        ("market_cap_usd", "0.86", False), ("market_cap_usd", "0.96", True),
+        ("volume_24h_usd", "0.86", False), ("volume_24h_usd", "1.09", True),
+    ],
+)  # fmt: skip
+def test_other_money_is_proven_by_its_values_too(name: str, factor: str, proven: bool) -> None:
+    """A market cap in euros is none in dollars."""
+    assert (name not in content.unproven(pairs(items(**{name: factor})), [name], TIMES)) is proven
+
+
+def test_nothing_is_proven_when_no_coin_was_known() -> None:
+    """A first read, or an id that was renamed next to it, makes strangers of all."""
+    assert content.unproven(pairs(items(), {}), FIELDS, TIMES) == {*FIELDS} - {"currency"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (named(external_id="{}-id"), {"external_id", "symbol", "name", "observed_at", "price_usd", "market_cap_usd"}),
+        (named(external_id="id[]"), {"external_id", "symbol", "name", "price_usd", "market_cap_usd"}),
+        (named(external_id="id[]", symbol="c[]"), {"external_id", "name", "price_usd", "market_cap_usd"}),
+        (named(symbol="oin{}"), {"external_id", "symbol", "name"}),
+        (named(name="A coin"), {"name"}),
+    ],
+)
+def test_text_is_not_proven_when_it_names_other_listings(given: list[Normalised], expected: set[str]) -> None:
+    """Ids of another scheme, another numbering of the same form, another symbol, a name that is none."""
+    assert unproven(given) == expected | {"rank"}
+
+
+@pytest.mark.parametrize(
+    ("hours", "lookback", "proven"), [(0, 0, True), (1, 0, True), (2, 0, False), (-1, 0, False), (-1, 1, True)]
+)
+def test_time_is_proven_when_it_lies_between_what_is_known_and_now(hours: int, lookback: int, proven: bool) -> None:
+    """The day on which a coin was founded is a time as well."""
+    given = [item(key, at=NOON + timedelta(hours=hours)) for key in KNOWN]
+    found = unproven(given, evolve(TIMES, lookback=timedelta(hours=lookback)))
+    assert ("observed_at" not in found) is proven
+
+
+@pytest.mark.parametrize("factor", ["100", "1000", "1000000", "0.01", "11"])
+@pytest.mark.parametrize("count", [5, 9, 40])
+def test_prices_are_rescaled_when_they_are_off_coin_by_coin(factor: str, count: int) -> None:
+    """Cents, or thousands, although each read alone looks like a market."""
+    assert other(items(count, price_usd=factor)) == {"price_usd"}
+
+
+@pytest.mark.parametrize(
+    "given", [items(), items(price_usd="0.15"), items(price_usd="9"), items(4, price_usd="1000"), []]
+)
+def test_prices_are_not_rescaled_when_a_market_moved_or_few_are_known(given: list[Normalised]) -> None:
+    """After months of sleep, or when one coin went mad."""
+    assert other(given) == set()
+
+
+def test_two_fields_are_rescaled_when_they_changed_places() -> None:
+    """Price and volume: both are another's."""
+    swapped = [item(key, price_usd=each.volume_24h_usd, volume_24h_usd=each.price_usd) for key, each in KNOWN.items()]
+    assert other(swapped[:9]) == {"price_usd", "volume_24h_usd"}
+
+
+def test_volumes_are_not_rescaled_when_they_swing_both_ways() -> None:
+    """Coins that nobody trades do, from day to day."""
+    swings = (Decimal(100) if number % 2 else Decimal("0.01") for number in range(40))
+    given = [item(key, volume_24h_usd=each.volume_24h_usd * next(swings)) for key, each in KNOWN.items()]
+    assert other(given) == set()
+
+
+def test_symbol_and_name_are_others_when_they_changed_places() -> None:
+    """One of both, or the way it is written, a source may change for all."""
+    assert other(named(symbol="Coin {}", name="C{}")) == {"symbol", "name"}
+    assert other(named(symbol="c{}", name="Coin {} Token")) == set()
+
+
+def test_ids_are_others_when_known_listings_have_none_of_them() -> None:
+    """By symbol and name in either order, on the first page of a read; listings that are new have new names."""
+    strangers = named(external_id="{}")
+    assert other(strangers) == {"external_id"}
+    assert other(named(external_id="{}", symbol="Coin {}", name="C{}")) == {"external_id"}
+    new = named(external_id="{}", symbol="N{}", name="New {}")
+    for given, begins in ((strangers, False), (strangers[:9], True), (new, True), ([*strangers, *items(5)], True)):
+        assert other(given, begins=begins) == set()
+    assert other(strangers, known={}) == set()
