@@ -63,3 +63,12 @@ def test_settings_documented_exist() -> None:
     """No row of the settings table names a variable that nothing reads."""
     rows = set(re.findall(r"^\| `([A-Z_<>]+)` \|", _section("Settings"), re.MULTILINE))
     assert rows <= {*SETTINGS, "KASPARRO_TEST_DSN"}
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=str)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link of a page to another leads to a file that is there, and to a heading in it."""
+    for target, heading in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", page.read_text(encoding="utf-8")):
+        linked = page.parent / target if target else page
+        titles = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+        assert not heading or heading in {title.lower().replace(" ", "-") for title in titles}, (target, heading)
