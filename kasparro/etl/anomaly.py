@@ -1,8 +1,9 @@
 """Is this run like those before it? Pure decisions: what a run is measured by, and the verdicts on it.
 
 The judge is the source's own history: a modified z-score on log1p of the value, with the median absolute deviation and
-a floor below which no difference counts (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993). One old spike
-moves neither median nor MAD. Hard rules come beside it. A verdict changes nothing about its run.
+a floor below which no difference counts (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993). An old spike
+moves neither median nor MAD by much, and is left out of a short history. Hard rules come beside it. A verdict changes
+nothing about its run.
 """
 
 import math
@@ -18,17 +19,18 @@ from kasparro.model import Anomaly, Reading
 MIN_HISTORY = 7
 MAX_HISTORY = 30
 # Scores of the severities. In seeded simulations with 10 % noise and 7 to 30 runs before it, a halved number of records
-# scores above the first in 97 % and more, and any of twelve metrics of pure noise in less than 2 %.
+# scores above the first in 96 % and more, after a spike too, and any of twelve metrics of pure noise in less than 2 %.
 WARN_SCORE = 3.5
 ALERT_SCORE = 6.0
-# The share of MAD that is one standard deviation of normal noise.
+# The share of MAD that is one standard deviation of normal noise; of few values it is less, by this over their number.
 _MAD_OF_SIGMA = 0.6745
+_SMALL = 0.45
 # The MAD of few values is often much too small. So what is not `first` is measured by this share of the deviations too,
 # which an odd run among seven does not reach, by how many standard deviations that is, and widened by this over
 # their number: all metrics together then raise few false alarms.
 _MOST = 0.8
 _MOST_OF_SIGMA = 1.2816
-_WIDENING = 12.0
+_WIDENING = 14.0
 # Times the usual time since the run before: outside, what depends on that time is not compared.
 _USUAL_GAP = (0.5, 2.0)
 # The share of the usual number of pages below which a read was broken off: a list of 70 pages may lose one.
@@ -180,13 +182,30 @@ def _score(value: float, known: Sequence[float], metric: Metric, *, size: float)
     """The modified z-score of a value, and the value expected."""
     logs = [math.log1p(each) for each in known]
     middle = statistics.median(logs)
+    farthest = max(logs, key=lambda each: abs(each - middle))
+    others = list(logs)
+    others.remove(farthest)
+    # A spike of a time when history was too short to judge it: by the others it would have been flagged.
+    difference, sigma = _compare_logs(farthest, others, metric, size=size, cautious=not metric.first)
+    if abs(difference) >= ALERT_SCORE * sigma:
+        logs = others
+    middle = statistics.median(logs)
+    cautious = not metric.first or math.log1p(value) > middle
+    difference, sigma = _compare_logs(math.log1p(value), logs, metric, size=size, cautious=cautious)
+    return difference / sigma, math.expm1(middle)
+
+
+def _compare_logs(
+    log: float, logs: Sequence[float], metric: Metric, *, size: float, cautious: bool
+) -> tuple[float, float]:
+    """How far a value is from the middle of others, and how far it may be: one standard deviation."""
+    middle = statistics.median(logs)
     away = sorted(abs(each - middle) for each in logs)
-    difference, expected = math.log1p(value) - middle, math.expm1(middle)
-    sigma = statistics.median(away) / _MAD_OF_SIGMA
-    if not metric.first or difference > 0:
+    sigma = statistics.median(away) / _MAD_OF_SIGMA * (1 + _SMALL / len(away))
+    if cautious:
         most = away[math.ceil(_MOST * len(away)) - 1] / _MOST_OF_SIGMA
         sigma = max(sigma, most) * (1 + _WIDENING / len(away))
-    return difference / max(sigma, _FLOORS[metric.unit](expected, size)), expected
+    return log - middle, max(sigma, _FLOORS[metric.unit](math.expm1(middle), size))
 
 
 def _share_floor(expected: float, size: float) -> float:

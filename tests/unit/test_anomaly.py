@@ -239,11 +239,11 @@ def simulate(runs: int, trials: int, *, spike: bool = False) -> tuple[float, flo
         clean = Case(reading=Reading.FULL, measures=noise(), min_records=1, freshness_seconds=None, details={})
         flags += bool(anomaly.judge(clean, history))
         halved = evolve(clean, measures={"records": clean.measures["records"] / 2})
-        caught += bool(anomaly.judge(halved, history))
+        caught += any(each.metric == "records" for each in anomaly.judge(halved, history))
     return caught / trials, flags / trials
 
 
-@pytest.mark.parametrize(("runs", "trials", "spike"), [(7, 8000, False), (8, 1000, True), (20, 1000, True)])
+@pytest.mark.parametrize(("runs", "trials", "spike"), [(7, 4000, False), (7, 4000, True), (20, 1000, True)])
 def test_halved_read_is_caught_and_noise_is_not_in_a_seeded_simulation(runs: int, trials: int, spike: bool) -> None:
     """After an old tenfold spike as well: at least 95 % caught, less than 2 % of clean runs with any verdict."""
     caught, flags = simulate(runs, trials, spike=spike)
