@@ -1,8 +1,9 @@
 """What do files say of keys whose quotes do not show it? A key has one quote, what was said last; files may say more.
 
-Another file's quote may stand there, or another record of the same file that says the same, or the file contradicts
-itself. Whatever a file says of a key is forgotten when the same file, in this version or a later one, says something
-else. So files that do not overlap, and say each thing once, leave nothing here.
+Another file's quote may stand there, or the file contradicts itself, or it says the same in several records: of those
+the quote shows the last one, wherever batches end, and the others are kept as far as rows can contradict each other.
+Whatever a file says of a key is forgotten when the same file, in this version or a later one, says something else. So
+files that do not overlap, and say each thing once, leave nothing here.
 """
 
 from attrs import frozen
@@ -24,7 +25,16 @@ class Teller:
     @property
     def params(self) -> dict[str, object]:
         """For the queries of this file and of contradictions."""
-        return {"source": self.source, "slice": self.slice, "version": self.version}
+        return {"source": self.source, "slice": self.slice, "version": self.version, "rejects": self.rejects}
+
+
+# The columns of also_said, without `contradicted`, in which rows are written that say something.
+COLUMNS = sql.SQL(
+    """
+    source, slice, listing_id, observed_at, content_hash, file_version, price_usd, market_cap_usd, volume_24h_usd,
+    change_24h_pct, rank, circulating_supply, said_at
+    """
+)
 
 
 def values(alias: str) -> sql.Composed:
@@ -56,27 +66,28 @@ def is_concerned(conn: Connection, teller: Teller) -> bool:
 
 
 def keep_overtaken(conn: Connection, teller: Teller) -> None:
-    """Keep what other files say of the keys whose quotes the settled batch is about to change."""
-    conn.execute(
+    """Keep what the quotes show that are about to be the settled batch's: other files', or the same in this version."""
+    query = sql.SQL(
         """
-        insert into also_said (
-            source, slice, listing_id, observed_at, content_hash, file_version, price_usd, market_cap_usd,
-            volume_24h_usd, change_24h_pct, rank, circulating_supply, said_at
-        )
+        insert into also_said ({columns})
         select
             v.source, v.slice, q.listing_id, q.observed_at, q.content_hash, q.file_version, q.price_usd,
-            q.market_cap_usd, q.volume_24h_usd, q.change_24h_pct, q.rank, q.circulating_supply, q.ingested_at
+            q.market_cap_usd, q.volume_24h_usd, q.change_24h_pct, q.rank, q.circulating_supply,
+            coalesce(r.last_seen_at, q.ingested_at)
         from settled s
         join quotes q on q.listing_id = s.listing_id and q.observed_at = s.observed_at
         join file_versions v on v.id = q.file_version
+        left join raw_records r on r.source = v.source and r.content_hash = q.content_hash
         where s.wins
-        and s.outcome = 'updated'
-        and v.slice <> %(slice)s
+        and case s.outcome
+            when 'updated' then v.slice <> %(slice)s
+            when 'unchanged' then %(rejects)s and v.id = s.file_version and q.content_hash <> s.content_hash
+        end
         order by q.listing_id, q.observed_at
         on conflict do nothing
-        """,
-        teller.params,
-    )
+        """
+    ).format(columns=COLUMNS)
+    conn.execute(query, teller.params)
 
 
 def note_settled(conn: Connection, teller: Teller) -> None:
@@ -85,26 +96,25 @@ def note_settled(conn: Connection, teller: Teller) -> None:
     _forget(conn, teller)
     query = sql.SQL(
         """
-        insert into also_said (
-            source, slice, listing_id, observed_at, content_hash, file_version, price_usd, market_cap_usd,
-            volume_24h_usd, change_24h_pct, rank, circulating_supply
-        )
+        insert into also_said ({columns})
         select distinct on (s.listing_id, s.observed_at, s.content_hash)
             %(source)s, %(slice)s, s.listing_id, s.observed_at, s.content_hash, s.file_version, s.price_usd,
-            s.market_cap_usd, s.volume_24h_usd, s.change_24h_pct, s.rank, s.circulating_supply
+            s.market_cap_usd, s.volume_24h_usd, s.change_24h_pct, s.rank, s.circulating_supply,
+            now() + s.seq * interval '1 microsecond'
         from settled s
         join quotes q on q.listing_id = s.listing_id and q.observed_at = s.observed_at
-        where {said}
+        where (%(rejects)s or s.wins)
         and (q.file_version, q.content_hash) is distinct from (s.file_version, s.content_hash)
-        order by s.listing_id, s.observed_at, s.content_hash
-        on conflict do nothing
+        order by s.listing_id, s.observed_at, s.content_hash, s.seq desc
+        on conflict (source, slice, listing_id, observed_at, content_hash) do update
+        set said_at = excluded.said_at
         """
-    ).format(said=sql.SQL("true" if teller.rejects else "s.wins"))
+    ).format(columns=COLUMNS)
     conn.execute(query, teller.params)
 
 
 def _restamp(conn: Connection, teller: Teller) -> None:
-    """A quote of an older version of this file, or of none, that this one says again is this one's."""
+    """A quote of this file, or of none, that says what the batch says shows the batch's record."""
     conn.execute(
         """
         with restamped as (
@@ -114,7 +124,7 @@ def _restamp(conn: Connection, teller: Teller) -> None:
             left join file_versions v on v.id = s.shown
             where s.wins
             and s.outcome = 'unchanged'
-            and s.shown is distinct from s.file_version
+            and (s.shown, s.shown_hash) is distinct from (s.file_version, s.content_hash)
             and (v.id is null or v.slice = %(slice)s)
             and q.listing_id = s.listing_id
             and q.observed_at = s.observed_at
@@ -132,7 +142,7 @@ def _restamp(conn: Connection, teller: Teller) -> None:
 
 
 def _forget(conn: Connection, teller: Teller) -> None:
-    """What this file said before of the batch's keys, unless it says the same in this version."""
+    """What this file said before of the batch's keys, unless it says the same in this version, and more than once."""
     query = sql.SQL(
         """
         delete from also_said x
@@ -144,7 +154,8 @@ def _forget(conn: Connection, teller: Teller) -> None:
         and x.listing_id = s.listing_id
         and x.observed_at = s.observed_at
         and (
-            x.file_version <> s.file_version
+            not %(rejects)s
+            or x.file_version <> s.file_version
             or {x} is distinct from {s}
             or (x.file_version, x.content_hash) is not distinct from (q.file_version, q.content_hash)
         )
@@ -168,16 +179,11 @@ def renew_staged(conn: Connection, *, source: str) -> None:
             returning x.source, x.slice, l.id as listing_id, b.observed_at, x.content_hash, x.file_version, b.price_usd,
                 b.market_cap_usd, b.volume_24h_usd, b.change_24h_pct, b.rank, b.circulating_supply, x.said_at, b.code
         )
-        insert into also_said (
-            source, slice, listing_id, observed_at, content_hash, file_version, price_usd, market_cap_usd,
-            volume_24h_usd, change_24h_pct, rank, circulating_supply, said_at
-        )
-        select
-            source, slice, listing_id, observed_at, content_hash, file_version, price_usd, market_cap_usd,
-            volume_24h_usd, change_24h_pct, rank, circulating_supply, said_at
+        insert into also_said ({columns})
+        select {columns}
         from old
         where code is null
         on conflict do nothing
         """
-    ).format(x=values("x"), b=values("b"))
+    ).format(columns=COLUMNS, x=values("x"), b=values("b"))
     conn.execute(query, {"source": source})

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from psycopg import sql
 
+from kasparro.store import also_said
 from kasparro.store.contradictions import CODE
 from kasparro.store.db import Connection
 
@@ -211,12 +212,9 @@ def resolve_staged(conn: Connection, *, source: str) -> None:
         and not a.contested
         """
     )
-    conn.execute(
+    query = sql.SQL(
         """
-        insert into also_said (
-            source, slice, listing_id, observed_at, content_hash, file_version, price_usd, market_cap_usd,
-            volume_24h_usd, change_24h_pct, rank, circulating_supply, said_at
-        )
+        insert into also_said ({columns})
         select distinct on (a.slice, s.listing_id, s.observed_at, s.content_hash)
             %(source)s, a.slice, s.listing_id, s.observed_at, s.content_hash, a.file_version, s.price_usd,
             s.market_cap_usd, s.volume_24h_usd, s.change_24h_pct, s.rank, s.circulating_supply, r.last_seen_at
@@ -228,9 +226,9 @@ def resolve_staged(conn: Connection, *, source: str) -> None:
         and (q.file_version, q.content_hash) is distinct from (a.file_version, s.content_hash)
         order by a.slice, s.listing_id, s.observed_at, s.content_hash
         on conflict do nothing
-        """,
-        params,
-    )
+        """
+    ).format(columns=also_said.COLUMNS)
+    conn.execute(query, params)
     conn.execute(
         """
         delete from also_said x

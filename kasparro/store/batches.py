@@ -105,11 +105,11 @@ def load(conn: Connection, origin: Origin, *, around_raw: Callable[[str], object
     teller = _teller(conn, origin)
     listings.insert_staged(conn, source=origin.source)
     settled.create(conn, origin.source, settled.LOADED, version=teller.version if teller is not None else None)
+    listings.rename_settled(conn, source=origin.source, ceiling=origin.ceiling)
     removed = 0
     concerned = teller is not None and also_said.is_concerned(conn, teller)
     if teller is not None and concerned:
         removed = contradictions.reject_staged(conn, teller, run_id=origin.run_id, ceiling=origin.ceiling)
-    listings.rename_settled(conn, source=origin.source, ceiling=origin.ceiling)
     around_raw("before")
     raw_inserted = raw.insert_staged(
         conn, source=origin.source, slice_name=origin.slice, run_id=origin.run_id, constants=origin.constants

@@ -15,6 +15,12 @@ from kasparro.store.db import Connection
 from kasparro.store.quote_writes import Gone
 
 CODE = "ambiguous_key"
+# Of a row `s` with a time.
+_MESSAGE = sql.SQL(
+    """
+    'several rows of the file differ for ' || to_char(s.observed_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    """
+)
 
 
 def reject_staged(conn: Connection, teller: Teller, *, run_id: int, ceiling: datetime) -> int:
@@ -104,20 +110,17 @@ def _find(conn: Connection, params: dict[str, object]) -> int:
 
 def _reject(conn: Connection, params: dict[str, object]) -> None:
     """Reject the rows of contested keys and what this version said of them before; remember the keys."""
-    conn.execute(
+    marked = sql.SQL(
         """
         update batch b
-        set
-            stage = 'read', code = %(code)s, field = 'observed_at', expected = false,
-            message = 'several rows of the file differ for ' ||
-                to_char(s.observed_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+        set stage = 'read', code = %(code)s, field = 'observed_at', expected = false, message = {message}
         from settled s
         join contested c on c.listing_id = s.listing_id and c.observed_at = s.observed_at
         where b.seq = s.seq
-        """,
-        params,
-    )
-    conn.execute(
+        """
+    ).format(message=_MESSAGE)
+    conn.execute(marked, params)
+    rejected = sql.SQL(
         """
         with contradicting as (
             select s.listing_id, s.observed_at, s.content_hash
@@ -141,14 +144,12 @@ def _reject(conn: Connection, params: dict[str, object]) -> None:
             source, slice, code, dedup_key, stage, field, message, external_id, observed_at, content_hash,
             file_version, expected, run_id, first_seen_at, last_seen_at
         )
-        select distinct on (r.content_hash)
-            %(source)s, %(slice)s, %(code)s, r.content_hash || ' ' || %(slice)s, 'read', 'observed_at',
-            'several rows of the file differ for ' ||
-                to_char(r.observed_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-            l.external_id, r.observed_at, r.content_hash, %(version)s, false, %(run_id)s, now(), now()
-        from contradicting r
-        join listings l on l.id = r.listing_id
-        order by r.content_hash, r.observed_at
+        select distinct on (s.content_hash)
+            %(source)s, %(slice)s, %(code)s, s.content_hash || ' ' || %(slice)s, 'read', 'observed_at', {message},
+            l.external_id, s.observed_at, s.content_hash, %(version)s, false, %(run_id)s, now(), now()
+        from contradicting s
+        join listings l on l.id = s.listing_id
+        order by s.content_hash, s.observed_at
         on conflict (source, code, dedup_key) do update
         set
             attempts = rejections.attempts + 1,
@@ -159,9 +160,9 @@ def _reject(conn: Connection, params: dict[str, object]) -> None:
             run_id = excluded.run_id,
             last_seen_at = excluded.last_seen_at,
             resolved_at = null
-        """,
-        params,
-    )
+        """
+    ).format(message=_MESSAGE)
+    conn.execute(rejected, params)
     conn.execute(
         """
         delete from also_said x

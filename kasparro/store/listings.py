@@ -10,6 +10,7 @@ from kasparro.store.db import Connection
 def insert_staged(conn: Connection, *, source: str) -> None:
     """Insert the batch's new listings in key order, each with an asset of its own until it is matched.
 
+    Each is called as its first record says, until rename_settled.
     The symbol's row in symbols_to_match is written even where it exists: that makes a matching that is just taking it
     off the list wait until these listings can be seen.
     """
@@ -22,7 +23,7 @@ def insert_staged(conn: Connection, *, source: str) -> None:
             and not exists (
                 select from listings l where l.source = %(source)s and l.external_id = b.external_id
             )
-            order by b.external_id, b.seq desc
+            order by b.external_id, b.seq
         ),
         owned as (
             insert into assets (slug, symbol, name)
@@ -50,7 +51,11 @@ def insert_staged(conn: Connection, *, source: str) -> None:
 
 
 def rename_settled(conn: Connection, *, source: str, ceiling: datetime) -> None:
-    """Take over a new symbol or name, unless the record is older than what the listing already showed."""
+    """Call listings as their newest records say, of those for one time the last one: wherever batches end.
+
+    Also where these contradict others: also_said remembers them, as latest_quotes does others. Future-dated ones do not
+    count.
+    """
     conn.execute(
         """
         with newest as (
@@ -67,6 +72,13 @@ def rename_settled(conn: Connection, *, source: str, ceiling: datetime) -> None:
             left join latest_quotes t on t.listing_id = n.listing_id
             where (l.symbol, l.name) is distinct from (n.symbol, n.name)
             and (t.observed_at is null or n.observed_at >= t.observed_at)
+            and not exists (
+                select
+                from also_said x
+                where x.listing_id = n.listing_id
+                and x.observed_at > n.observed_at
+                and x.observed_at <= %(ceiling)s
+            )
         ),
         noted as (
             insert into symbols_to_match (source, symbol_key)

@@ -12,7 +12,7 @@ from datetime import datetime
 from attrs import frozen
 from psycopg import sql
 
-from kasparro.store import db, quote_writes, replays, unended_images
+from kasparro.store import also_said, db, quote_writes, replays, unended_images
 from kasparro.store.db import Connection
 from kasparro.store.quote_writes import Gone
 
@@ -37,7 +37,7 @@ def noted(conn: Connection, end: End | None) -> Iterator[None]:
         return
     params = {"source": end.source, "slice": end.slice, "run_id": end.run_id}
     conn.execute("create temporary table images (kind text, key text, image jsonb) on commit drop")
-    conn.execute(sql.SQL("insert into images {}").format(unended_images.QUERY), params)
+    conn.execute(sql.SQL("insert into images (kind, key, image) {}").format(unended_images.QUERY), params)
     yield
     query = sql.SQL(
         """
@@ -86,8 +86,8 @@ def settle(conn: Connection, end: End) -> int:
             and run_id <> %(run_id)s
             returning kind, key, before, after
         )
-        insert into undone
-        select *
+        insert into undone (kind, key, before, after)
+        select kind, key, before, after
         from taken
         """,
         params,
@@ -116,17 +116,19 @@ def _undo_said(conn: Connection, end: End) -> int:
         and x.content_hash = (u.after->>'content_hash')::uuid
         """
     )
-    conn.execute(
+    query = sql.SQL(
         """
-        insert into also_said
-        select (jsonb_populate_record(null::also_said, u.before)).*
+        insert into also_said ({columns}, contradicted)
+        select {columns}, contradicted
         from undone u
+        cross join lateral jsonb_populate_record(null::also_said, u.before)
         where u.kind = 'said'
         and u.before is not null
         order by u.key
         on conflict do nothing
         """
-    )
+    ).format(columns=also_said.COLUMNS)
+    conn.execute(query)
     rows = conn.execute(
         """
         select (s).listing_id, (s).observed_at, (s).content_hash, (s).file_version

@@ -1,5 +1,6 @@
 """A file that is caught in the middle of being written leaves nothing in the tables that it does not say in the end."""
 
+import os
 from contextlib import contextmanager
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kasparro import errors
-from kasparro.etl.source import FieldMap, Files, Kind
+from kasparro.etl.source import Duplicates, FieldMap, Files, Kind
 from kasparro.model import RunStatus
 from kasparro.store import unended
 from kasparro.tallies import Counts
@@ -23,12 +24,12 @@ HEADER = {"price": "symbol,name,at,price\n", "at": "price,symbol,name,at\n", "sy
 def grow(etl, tmp_path):
     """Writes the file anew and runs the source."""
 
-    def run(text, **changes):
+    def run(text, *, listing="{symbol}:{name}", duplicates=Duplicates.REJECT, **changes):
         (tmp_path / "a.csv").write_text(text)
         made = source("csv")
         fields = {name: made.fields[name] for name in ("symbol", "name", "observed_at", "price_usd")}
-        fields["external_id"] = FieldMap(template="{symbol}:{name}", type="text")
-        files = Files(glob=str(tmp_path / "*.csv"))
+        fields["external_id"] = FieldMap(template=listing, type="text")
+        files = Files(glob=str(tmp_path / "*.csv"), duplicates=duplicates)
         return etl.run(of=evolve(made, kind=Kind.CSV_FILES, http=None, fields=fields, files=files), **changes)
 
     return run
@@ -41,22 +42,26 @@ def line(last, symbol="A", name="a", at="2026-01-02T12:00", price="1"):
 
 
 def outcome(etl):
-    """Quotes, latest quotes, listings with their names, raw records, and open rejections."""
+    """Quotes, latest quotes, listings with their names, raw records, open rejections, and what is kept besides."""
     open_ones = (
         "select source, code, dedup_key, field, message from rejections where resolved_at is null order by 1, 2, 3"
     )
     names = "select external_id, symbol, name from listings order by 1"
-    return [*etl.outcome()[:4], etl.rows(open_ones), etl.rows(names)]
+    said = """
+        select external_id, observed_at, slice, file_version, contradicted, content_hash, price_usd
+        from also_said join listings l on l.id = listing_id order by 1, 2, said_at
+    """
+    return [*etl.outcome()[:4], etl.rows(open_ones), etl.rows(names), etl.rows(said)]
 
 
-def compare(etl, grow, steps, **changes):
-    """What is in the tables after the steps, and what after the last one alone; each counted whole."""
+def compare(etl, grow, steps, *, batch_records=5000, **fields):
+    """What is in the tables after the steps, in such batches, and what after the last one alone, in one."""
     found = []
-    for texts in (steps, steps[-1:]):
+    for texts, size in ((steps, batch_records), (steps[-1:], 5000)):
         etl.empty()
         # Twice: a quote that is not closed is waited for once.
         for text in [*texts, texts[-1]]:
-            grow(text, **changes)
+            grow(text, batch_records=size, **fields)
         found.append(outcome(etl))
     return found
 
@@ -88,25 +93,37 @@ def test_tables_are_those_of_the_whole_file_when_a_line_was_caught_half_written(
 
 CELL = st.sampled_from(["A", "AB", '"A,B"', '"A\nB"', '"A'])
 OTHERS = st.sampled_from([HEADER["price"], HEADER["price"].replace("price", "close")])
+MAP = st.fixed_dictionaries({
+    "listing": st.sampled_from(["{symbol}", "{name}"]),
+    "duplicates": st.sampled_from(Duplicates),
+})  # fmt: skip
 ROW = st.tuples(
     CELL,
     st.sampled_from(["a", '"a"']),
     st.sampled_from(["2026-01-02", "2026-01-02T12:00:30+02:00", "2026-01-02T12:00"]),
     st.sampled_from(["1", "12", "x", "123"]),
 )
+# Rows that are mostly for one key.
+ALIKE = st.tuples(*map(st.sampled_from, ("A", "ab", ["2026-01-02", "2026-01-02", "2026-01-03"], ["1", "1", "2"])))
+ROWS = st.one_of(st.lists(ROW, max_size=5), st.lists(ALIKE, min_size=2, max_size=5))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from(sorted(HEADER)), st.lists(ROW, max_size=5), st.sampled_from(["\n", ""]), st.data())
-def test_tables_are_those_of_the_whole_file_when_it_grew_in_any_steps(etl, grow, last, rows, end, data):
-    """Quotes, latest quotes, listings, raw records and open rejections; in batches of any size."""
+@settings(
+    max_examples=int(os.environ.get("KASPARRO_EXAMPLES", "25")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.sampled_from(sorted(HEADER)), ROWS, st.sampled_from(["\n", ""]), MAP, st.data())
+def test_tables_are_those_of_the_whole_file_when_it_grew_in_any_steps(etl, grow, last, rows, end, fields, data):
+    """Records of quotes, names and symbols of listings, and what is kept besides included; in batches of any size."""
     lines = [line(last, *row) for row in rows]
     if data.draw(st.booleans()):
         # Another export behind it, with the same columns in its own order or with another one.
         lines += [data.draw(OTHERS), *(line("price", *row) for row in rows)]
     text = HEADER[last] + "".join(lines).removesuffix("\n") + end
     cuts = sorted(data.draw(st.lists(st.integers(len(HEADER[last]), len(text)), max_size=3)))
-    grown, whole = compare(etl, grow, [*(text[:cut] for cut in cuts), text], batch_records=data.draw(st.integers(1, 3)))
+    size = data.draw(st.integers(1, 3))
+    grown, whole = compare(etl, grow, [*(text[:cut] for cut in cuts), text], batch_records=size, **fields)
     assert grown == whole
 
 
