@@ -21,6 +21,7 @@ class Drifts(Resource):
             "source": params.sources(sources),
             "kind": params.choice(*(kind.value for kind in fields.DriftKind)),
             "status": params.choice("open", "accepted", "rejected", "resolved"),
+            "in_force": params.yes_or_no,
             "cursor": params.text,
         }
 
@@ -28,7 +29,12 @@ class Drifts(Resource):
         """A page of drifts."""
         query = params.parse(req, self._parsers)
         pages = paging.read(query, "/drift")
-        chosen = drift_records.Filter(sources=query.get("source"), kind=query.get("kind"), status=query.get("status"))
+        chosen = drift_records.Filter(
+            sources=query.get("source"),
+            kind=query.get("kind"),
+            status=query.get("status"),
+            in_force=query.get("in_force"),
+        )
         with self._database.reading() as conn:
             page = drift_records.page(conn, chosen, limit=pages.limit, before_id=pages.after_id)
         pages.send(req, resp, page.rows, page.next_id)

@@ -44,7 +44,7 @@ COLUMNS = sql.SQL(
 
 @frozen(kw_only=True)
 class Filter:
-    """Which drifts: of these sources, of this kind, in this status; None does not restrict.
+    """Which drifts: of these sources, of this kind, in this status, in force or not; None does not restrict.
 
     `of_now`: those open or in force alone.
     """
@@ -52,13 +52,16 @@ class Filter:
     sources: Sequence[str] | None = None
     kind: str | None = None
     status: str | None = None
+    in_force: bool | None = None
     of_now: bool = False
 
 
 def page(conn: db.Connection, chosen: Filter, *, limit: int, before_id: int | None = None) -> RecordPage:
     """At most `limit` drifts, those first seen last coming first, with ids below `before_id`."""
     shown = Shown(table="drifts", alias="d", columns=COLUMNS)
-    conditions = [sql.SQL("(d.status = 'open' or {})").format(_IN_FORCE)] if chosen.of_now else []
+    conditions: list[sql.Composable] = [sql.SQL("(d.status = 'open' or {})").format(_IN_FORCE)] if chosen.of_now else []
+    if chosen.in_force is not None:
+        conditions.append(_IN_FORCE if chosen.in_force else sql.SQL("not {}").format(_IN_FORCE))
     equal = {"kind": chosen.kind, "status": chosen.status}
     which = Chosen(sources=chosen.sources, equal=equal, conditions=conditions)
     return record_pages.page(conn, shown, which, limit=limit, before_id=before_id)

@@ -55,6 +55,8 @@ def test_drift_tells_everything(api: fixtures.Api) -> None:
         ("kind=null_jump", []),
         ("status=open", [4, 2, 1]),
         ("status=resolved&kind=missing", [3]),
+        ("in_force=true", [2]),
+        ("in_force=false&source=coingecko", [3]),
         ("limit=2", [4, 3]),
     ],
 )
@@ -69,7 +71,7 @@ def test_walk_gives_every_drift_once(api: fixtures.Api, limit: int) -> None:
     assert [int(row["id"]) for row in api.walk("/drift", f"limit={limit}")] == [4, 3, 2, 1]
 
 
-@pytest.mark.parametrize("query", ["kind=lost", "source=nobody", "cursor=x", "status=shut", "limit=0"])
+@pytest.mark.parametrize("query", ["kind=lost", "source=nobody", "cursor=x", "status=shut", "in_force=1", "limit=0"])
 def test_wrong_parameter_is_a_400_that_names_it(api: fixtures.Api, query: str) -> None:
     """As everywhere."""
     result = api.get("/drift", query)

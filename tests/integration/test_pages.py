@@ -64,6 +64,19 @@ def fill(api: fixtures.Api) -> None:
     )
     api.conn.execute(
         """
+        with accepted as (
+            insert into drifts (source, path, kind, renamed_to, action, status, first_run_id, last_run_id, closed_at)
+            values ('coinpaprika', 'cost', 'renamed', 'price', 'proposed', 'accepted', 1, 1, %(now)s)
+            returning id, source, path, renamed_to
+        )
+        insert into field_renames (drift_id, source, path, renamed_to)
+        select id, source, path, renamed_to
+        from accepted
+        """,
+        values,
+    )
+    api.conn.execute(
+        """
         insert into anomalies (source, run_id, metric, rule, severity, message)
         values ('coinpaprika', %(run_id)s, 'records', 'history', 'alert', 'records: 0, usually about 2,000')
         """,
@@ -140,6 +153,7 @@ def test_dashboard_shows_every_part(browser: Browser, service: Service) -> None:
     assert HOSTILE in browser.text("#drift-rows")
     assert "read as rank" in browser.text("#drift-rows")
     assert "was in 100 % of the records, number" in browser.text("#drift-rows")
+    assert browser.texts("#drift-rows .tag") == ["missing", "renamed", "in force"]
     assert HOSTILE in browser.text("#rejections-rows")
     assert "price_missing" not in browser.text("#rejections-rows")
     assert browser.texts("#rejections-rows .code") == ["schema_drift", "not_a_time", "bad_text"]

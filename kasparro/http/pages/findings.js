@@ -37,21 +37,29 @@ export async function refreshAnomalies() {
 }
 
 export async function refreshDrift() {
-  const { data: open, pagination } = await get("/drift", { status: "open", limit: NEWEST });
-  show(find("drift-more"), pagination.has_more);
+  // A rename stays to be seen as long as its source is read by it, long after somebody accepted it.
+  const pages = await Promise.all([{ status: "open" }, { in_force: true }].map((which) => get("/drift", { ...which, limit: NEWEST })));
+  const shown = [...new Map(pages.flatMap(({ data }) => data).map((one) => [one.id, one])).values()];
+  show(find("drift-more"), pages.some(({ pagination }) => pagination.has_more));
   setText(find("drift-more"), `The newest ${count(NEWEST)}; /drift has all.`);
-  setNote("drift", open.length ? null : "The fields of every source are what they were.");
-  fillRows(find("drift-rows"), open, (one) => one.id, (one) => [
-    { text: one.kind.replace("_", " "), status: ["failed", "quarantined"].includes(one.action) ? "failed" : "partial", class: "tag" },
+  setNote("drift", shown.length ? null : "The fields of every source are what they were.");
+  fillRows(find("drift-rows"), shown, (one) => one.id, (one) => [
+    { text: one.kind.replace("_", " "), status: drifted(one), class: "tag" },
     one.source,
     fieldOf(one),
     seen(one.details),
-    [{ text: one.action, class: "main" }, { text: `drift ${one.id}`, class: "quiet" }],
+    [
+      { text: one.status === "open" ? one.action : one.status, class: "main" },
+      ...(one.in_force ? [{ text: "in force", status: "ok", class: "tag" }] : []),
+      { text: `drift ${one.id}`, class: "quiet" },
+    ],
     percent(one.confidence * 100, { digits: 0 }),
     { time: one.first_seen_at },
     { time: one.last_seen_at },
   ]);
 }
+
+const drifted = ({ action, status }) => (status !== "open" ? "ok" : ["failed", "quarantined"].includes(action) ? "failed" : "partial");
 
 function fieldOf({ path, renamed_to: to, details: { fields = [] } }) {
   const feeds = fields.length ? [{ text: `read as ${fields.join(", ")}`, class: "quiet" }] : [];
