@@ -5,6 +5,7 @@ No symbol is made up: what is not said is to be filled in.
 
 import re
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from attrs import evolve, frozen
 
@@ -214,7 +215,7 @@ def _of_files(files: Sequence[Said], *, alone: bool) -> Entry:
     if disputed := next((each.disputed for each in files if each.disputed), ""):
         todo = f"the name of a file and lines in it say {disputed}: split it, a file for each"
         return Entry(key="symbol", value=table(value=UNDECIDED), todo=todo)
-    usual = next((coin for coin, name in pairs.COINS.items() if name and name == files[0].name), "BTC")
+    usual = min(pairs.coins(PurePath(files[0].file)), default="BTC")
     todo = f'such as {{ value = "{usual}" }}: neither a column nor the name of the file says it'
     return Entry(key="symbol", value=table(value=UNDECIDED), todo=todo, stand_in=table(value="SYMBOL?"))
 

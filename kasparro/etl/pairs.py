@@ -24,6 +24,17 @@ COINS = {
     "DASH": "Dash", "XEM": "NEM", "IOTA": "", "KSM": "Kusama", "SUI": "Sui", "NEAR": "NEAR Protocol", "ICP": "",
     "WBTC": "Wrapped Bitcoin", "GRT": "The Graph", "SNX": "Synthetix", "CRV": "Curve DAO", "COMP": "Compound",
 }  # fmt: skip
+# Those that are words, too: in small letters they are no coin.
+_WORDS = frozenset({
+    "ADA", "APT", "ARB", "ATOM", "COMP", "DAI", "DASH", "DOT", "ETC", "FIL", "ICP", "LINK", "NEAR", "NEO", "SOL", "SUI",
+    "TON", "UNI", "VET",
+})  # fmt: skip
+# Words in capitals that stand before a currency in the names of files, and are no coins.
+_NO_COINS = frozenset({
+    "ALL", "ARCHIVE", "ASSETS", "BINANCE", "CANDLES", "CHART", "CLOSE", "COIN", "COINBASE", "COINS", "CRYPTO", "DAILY",
+    "DATA", "EXPORT", "FILE", "HISTORY", "HOURLY", "IN", "KRAKEN", "MARKET", "OHLC", "OHLCV", "PRICE", "PRICES",
+    "QUOTES", "RATES", "SPOT", "TABLE", "TOKENS",
+})  # fmt: skip
 # What a pair may be priced in besides.
 _QUOTES = frozenset({"btc", "eth", "bnb", "xbt"})
 # What a pair without a sign between its parts is priced in where the coin is none of the known ones.
@@ -102,11 +113,43 @@ def is_quote(word: str) -> bool:
     return is_fiat(word) or word.casefold() in _QUOTES
 
 
+def coin(word: str) -> str:
+    """The symbol of a coin that a word is the symbol or name of, BTC for XBT; the word in capitals where it is none."""
+    title = (COINS.get(word.upper()) or word).casefold()
+    return next((symbol for symbol, name in COINS.items() if name.casefold() == title), word.upper())
+
+
+def coins(path: PurePath, own: str = "") -> frozenset[str]:
+    """Every coin that a file may be of by its name; where that says none, by the nearest of its folders that does.
+
+    Words beside that of its `own` coin say no other one.
+    """
+    return next(filter(None, (_coins(each, own) for each in (path.name, *reversed(path.parent.parts)))), frozenset())
+
+
+def _coins(name: str, own: str) -> frozenset[str]:
+    stem, tokens = _parts(name)
+    found = {base for base, _ in _pairs(stem, tokens) if base.casefold() not in currencies.CODES}
+    if not found and own and re.search(rf"(?<![A-Za-z0-9]){re.escape(own)}(?![A-Za-z0-9])", stem, re.IGNORECASE):
+        return frozenset({coin(own)})
+    words = {each for each in tokens if each in COINS or each.upper() in COINS.keys() - _WORDS}
+    return frozenset(coin(ticker(each.upper())) for each in found or words | _titles(stem))
+
+
+def _parts(name: str) -> tuple[str, list[str]]:
+    """A file's name without what follows a point or counts downloads, and its words."""
+    stem = re.sub(r"(\.(csv|txt|tsv|gz))+$", "", name, flags=re.IGNORECASE)
+    stem = re.sub(r" ?\([0-9]+\)$", "", stem)
+    return stem, re.findall(r"[A-Za-z0-9]+", stem)
+
+
+def _titles(stem: str) -> set[str]:
+    return {title for title in COINS.values() if title and title.upper() not in COINS and _title(title).search(stem)}
+
+
 def file_name(path: PurePath) -> Said:
     """What a file's name says."""
-    stem = re.sub(r"(\.(csv|txt|tsv|gz))+$", "", path.name, flags=re.IGNORECASE)
-    stem = re.sub(r" ?\([0-9]+\)$", "", stem)
-    tokens = re.findall(r"[A-Za-z0-9]+", stem)
+    stem, tokens = _parts(path.name)
     pairs = _pairs(stem, tokens)
     symbol = ticker(next(iter(pairs))[0]) if len(pairs) == 1 else ""
     if any(coin.casefold() in currencies.CODES for coin, _ in pairs):
@@ -115,7 +158,7 @@ def file_name(path: PurePath) -> Said:
     elif not symbol:
         coins = {token for token in tokens if token in COINS}
         symbol = coins.pop() if len(coins) == 1 else ""
-    titles = {title for title in COINS.values() if title.upper() not in COINS and _title(title).search(stem)}
+    titles = _titles(stem)
     longest = max(titles, key=len, default="")
     dates = [each[0] for each in _DATE.finditer(stem)]
     return Said(
@@ -148,10 +191,12 @@ def _currencies(text: str, pairs: Iterable[tuple[str, str]]) -> frozenset[str]:
 def _pairs(stem: str, tokens: Sequence[str]) -> set[tuple[str, str]]:
     """Every part of a file's name that is a pair: of a coin that is known, or one that could be nothing else."""
     texts = [stem] if re.fullmatch(r"[A-Z0-9]{2,10}[-_][A-Z0-9]{3,5}", stem) else []
+    texts += [stem.removesuffix("-max")] if re.fullmatch(r"[a-z0-9]{2,10}-[a-z]{3}-max", stem) else []
     texts += [token for token in tokens if re.fullmatch(r"[A-Z0-9]+USDT", token) or _known(pair(token))]
     texts += [f"{one}-{other}" for one, other in pairwise(tokens)
               if one.upper() in COINS or (stem and is_fiat(one) and other.casefold() in _QUOTES)]  # fmt: skip
-    return {found for text in texts if (found := pair(text)) is not None}
+    found = filter(None, map(pair, texts))
+    return {each for each in found if each[0].upper() not in _NO_COINS and not each[0].isdecimal()}
 
 
 def _known(found: tuple[str, str] | None) -> bool:

@@ -247,6 +247,44 @@ def test_file_is_an_error_when_its_name_says_another_currency(shown, name, colum
     assert caught.value.code == "wrong_currency"
 
 
+# Name of a file, and the constants of the map -> the coins that it says and the map does not.
+OTHER_COINS = [
+    ("ETH-USD.csv", "BTC", "N", "ETH"),
+    ("Binance_LUNCUSDT_d.csv", "BTC", "N", "LUNC"),
+    ("lunc-usd-max.csv", "BTC", "N", "LUNC"),
+    ("ETH-BTC.csv", "BTC", "N", "ETH"),
+    ("eth-2024-01.csv", "BTC", "N", "ETH"),
+    ("ethereum (1).csv", "BTC", "N", "ETH"),
+    ("coin_Polkadot.csv", "", "Bitcoin", "DOT"),
+    ("btc-2024-02.csv", "BTC", "Bitcoin", ""),
+    ("XXBTZUSD.csv", "btc", "N", ""),
+    ("Bitcoin-Kurs.csv", "BTC", "N", ""),
+    ("PRICES-USD.csv", "BTC", "N", ""),
+    ("usd-btc.csv", "BTC", "N", ""),
+    ("LUNA_in_BTC.csv", "LUNA", "N", ""),
+    ("BTC_vs_ETH.csv", "BTC", "N", ""),
+    ("near the dot, etc.csv", "BTC", "N", ""),
+    ("data.csv", "BTC", "Bitcoin", ""),
+    ("ETH.csv", "", "Staked ether", ""),
+    ("ETH.csv", "BTC?", "N", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "symbol", "title", "said"), OTHER_COINS)
+def test_file_is_an_error_when_its_name_says_another_coin(shown, name, symbol, title, said):
+    """Than a constant of the map: ether's prices are never stored as bitcoin's, however wide the glob is."""
+    constants = [("symbol", symbol), ("name", title)]
+    changes = {"replace": [(f'{key} = "{key}"', f'{key} = {{ value = "{own}" }}') for key, own in constants if own]}
+    content = "\n".join(f"{symbol or 'X'},{row.partition(',')[2]}" for row in TWO.splitlines()[1:])
+    content = HEADER.replace("symbol", "x") + content if symbol else HEADER + content
+    if not said:
+        assert shown(content, name=name, **changes) == ["1.5", "2.5"]
+        return
+    with pytest.raises(SliceError, match=rf'its name says {said}, .*"\(\?P<symbol>{said}\)"') as caught:
+        shown(content, name=name, **changes)
+    assert caught.value.code == "wrong_symbol"
+
+
 ONE_COIN = {"replace": [('symbol = "symbol"', 'symbol = { value = "S" }'), ('name = "name"', 'name = { value = "N" }')]}
 
 

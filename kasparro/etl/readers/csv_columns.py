@@ -1,13 +1,14 @@
 """Has a file the columns that a map names? Without them every row would be a rejection; this is said once instead.
 
-So is a currency in the file's name, where no column says another.
+So is another coin, or currency, in the file's name, where no column says which.
 """
 
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import PurePath
 
-from kasparro.etl import currencies, pairs
+from kasparro.errors import SliceError
+from kasparro.etl import currencies, pairs, values
 from kasparro.etl.field_map import FieldMap
 from kasparro.etl.readers import csv_layout
 from kasparro.etl.readers.csv_layout import Layout, LayoutError
@@ -44,17 +45,45 @@ def missing(fields: Mapping[str, FieldMap], constants: Iterable[str], layout: La
     return ""
 
 
-def other_currency(fields: Mapping[str, FieldMap], constants: Iterable[str], layout: Layout, file_name: str) -> str:
+def check_name(fields: Mapping[str, FieldMap], constants: Iterable[str], layout: Layout, file_name: str) -> None:
+    """Raises SliceError where the file's name says another coin, or currency, than the map says for all files."""
+    known = {*csv_layout.available(layout), *constants}
+    for key in ("symbol", "name"):
+        own = "" if known & set(fields[key].paths) else fields[key].value or ""
+        if said := _other_coins(key, own, file_name):
+            raise SliceError(
+                f"{file_name}: its name says {' and '.join(said)}; the map says {key} = {values.show(own)} "
+                "of all files: narrow files.glob, with a map for each coin; or find it in their names, with "
+                f'files.name_pattern = "(?P<symbol>{"|".join(said)})" and symbol = "symbol"; nothing of it was read',
+                code="wrong_symbol",
+            )
+    if not layout.spread and (other := _other_currency(fields, known, file_name)):
+        raise SliceError(
+            f"{file_name}: its name says {other}, and no column says that prices are in US dollars; if they "
+            f'are, say so in a map with currency = {{ value = "USD" }}; nothing of it was read',
+            code="wrong_currency",
+        )
+
+
+def _other_coins(key: str, own: str, file_name: str) -> list[str]:
+    """The coins that a file's name says, where they are others than the constant of this field."""
+    mine = pairs.coin(own)
+    # A name that is no known coin's may be that of any; while a map is guessed there may be a ? for a symbol.
+    if not own or "?" in own or (key == "name" and mine not in pairs.COINS):
+        return []
+    said = pairs.coins(PurePath(file_name), own)
+    return [] if mine in said else sorted(said)
+
+
+def _other_currency(fields: Mapping[str, FieldMap], known: Set[str], file_name: str) -> str:
     """The currency that a file's name says, where it is not the dollar and nothing else says it; '' for none.
 
     A map that says by a constant in what all prices are has decided that; so has a column of prices in dollars.
     """
-    currency = fields.get(CURRENCY, FieldMap())
-    known = {*csv_layout.available(layout), *constants}
-    prices = known & set(fields["price_usd"].paths)
+    currency, prices = fields.get(CURRENCY, FieldMap()), known & set(fields["price_usd"].paths)
     if (currency.value is not None and not currency.paths) or known & set(currency.paths):
         return ""
-    if layout.spread or not prices or all("usd" in currencies.named(path) for path in prices):
+    if not prices or all("usd" in currencies.named(path) for path in prices):
         return ""
     said = pairs.file_name(PurePath(file_name))
     # A code by itself, such as MNT, may be a coin's.

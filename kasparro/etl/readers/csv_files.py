@@ -72,19 +72,13 @@ class CsvFilesReader:
             try:
                 missing = partial(csv_columns.missing, self._fields, constants)
                 place = csv_place.find(file, self._files, checkpoint, missing)
-                other = csv_columns.other_currency(self._fields, constants, place.layout, slice_name)
+                csv_columns.check_name(self._fields, constants, place.layout, slice_name)
             except LayoutError as ex:
                 raise SliceError(f"{slice_name}: {ex}", code="bad_header") from ex
             except csv_place.TruncatedError as ex:
                 raise SliceError(f"{slice_name}: {ex}", code="file_truncated") from ex
             except UnclosedQuoteError as ex:
                 raise SliceError(f"{slice_name}: {ex}, which is in its header", code="unclosed_quote") from ex
-            if other:
-                raise SliceError(
-                    f"{slice_name}: its name says {other}, and no column says that prices are in US dollars; if they "
-                    f'are, say so in a map with currency = {{ value = "USD" }}; nothing of it was read',
-                    code="wrong_currency",
-                )
             if place.same:
                 yield Page(
                     slice=slice_name, position=checkpoint.position, validators=checkpoint.validators,
