@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from kasparro.commands import output, sources_try
-from kasparro.etl import guess, guess_check, guess_toml
-from kasparro.etl.guess import Guess
+from kasparro.etl.guess import check, document, draft
+from kasparro.etl.guess.draft import Guess
 from kasparro.etl.trial import Trial
 
 UNDECIDED = 3
@@ -24,8 +24,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the map: 0 where it is complete, 3 where something is to be filled in. Raises SliceError for a bad file."""
     # TOML is UTF-8, whatever the terminal is.
     output.take_any_text(encoding="utf-8")
-    checked = guess_check.run(guess.run(args.file))
-    found, text = checked.guess, guess_toml.write(checked.guess)
+    checked = check.run(draft.run(args.file))
+    found, text = checked.guess, document.write(checked.guess)
     if args.json:
         output.show_json(_document(found, text, checked.trials))
         return UNDECIDED if found.undecided else 0

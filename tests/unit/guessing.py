@@ -4,7 +4,8 @@ import tomllib
 
 from attrs import frozen
 
-from kasparro.etl import guess, guess_check, guess_toml, source_file, trial
+from kasparro.etl import source_file, trial
+from kasparro.etl.guess import check, document, draft
 
 
 @frozen(kw_only=True)
@@ -36,9 +37,9 @@ def write(folder, name, content, encoding="utf-8"):
 
 def look(*paths):
     """The guess of these files, tried on them, with what it gives of the first one."""
-    found = guess_check.run(guess.run(paths)).guess
-    text = guess_toml.write(found)
-    preview = guess_toml.preview(found)
+    found = check.run(draft.run(paths)).guess
+    text = document.write(found)
+    preview = document.preview(found)
     source = source_file.parse(preview, name="preview", folder=paths[0].parent) if preview else None
     return Guessed(
         map=tomllib.loads(text),

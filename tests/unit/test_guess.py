@@ -8,7 +8,8 @@ import pytest
 from guessing import look, write
 
 from kasparro.errors import ConfigError, SliceError
-from kasparro.etl import guess, guess_toml, pairs, source_file, trial
+from kasparro.etl import pairs, source_file, trial
+from kasparro.etl.guess import document, draft
 
 DOLLARS = {"value": "USD"}
 # Name and text of a file -> what its map's [files] and [fields] hold among others, and its first quote.
@@ -349,7 +350,7 @@ def test_guess_leaves_undecided(what: str, tmp_path: Path) -> None:
     text, key, said = UNDECIDED[what]
     path = write(tmp_path, "export.csv", text)
     assert said in look(path).undecided[key]
-    (tmp_path / "my.toml").write_text(guess_toml.write(guess.run([path])), encoding="utf-8")
+    (tmp_path / "my.toml").write_text(document.write(draft.run([path])), encoding="utf-8")
     with pytest.raises(ConfigError) as refused:
         source_file.load(tmp_path / "my.toml")
     assert any(f'{key}: "?" stands for what is still to be filled in' in line for line in refused.value.problems)
@@ -416,7 +417,7 @@ def test_guess_takes_a_column_of_times_for_one_when_a_few_rows_are_none(tmp_path
     path = write(tmp_path, "a.csv", f"Date,symbol,price_usd\n{rows}Total,,114\nSource: somebody,,\n")
     found = look(path)
     assert (found.fields["observed_at"], found.undecided) == ("Date", {})
-    assert "'Total', 'Source: somebody' are no times: rejected" in guess_toml.write(guess.run([path]))
+    assert "'Total', 'Source: somebody' are no times: rejected" in document.write(draft.run([path]))
     assert found.trial is not None
     assert (found.trial.quotes, found.trial.rejected) == (19, 2)
 
@@ -430,7 +431,7 @@ def test_guess_proposes_what_is_not_sure_as_a_comment(tmp_path: Path) -> None:
     """A volume may count coins: it is not loaded before a person says so."""
     path = write(tmp_path, "BTC-USD.csv", "Date,Open,High,Low,Close,Adj Close,Volume\n2024-01-01,1,2,1,2,2,900\n")
     assert "volume_24h_usd" not in look(path).fields
-    assert '# volume_24h_usd = "Volume"' in guess_toml.write(guess.run([path]))
+    assert '# volume_24h_usd = "Volume"' in document.write(draft.run([path]))
 
 
 ROWS = [f"2024-01-{day:02},BTC,42000,{{}}" for day in range(1, 11)]
@@ -505,7 +506,7 @@ def test_file_name_says_a_symbol_only_where_it_is_plain(name: str, symbol: str, 
 def test_guess_keeps_rows_of_another_pair_out(tmp_path: Path) -> None:
     """The symbol is said once for the whole file, so a row of another pair must not come in under it."""
     path = write(tmp_path, "pairs.csv", "date,pair,close\n2024-01-01,BTC/USD,42000\n")
-    text = guess_toml.write(guess.run([path]))
+    text = document.write(draft.run([path]))
     path.write_text(path.read_text() + "2024-01-02,ETH/USD,2200\n")
     found = trial.run(source_file.parse(text, name="a.toml", folder=tmp_path), path, first=5)
     assert [(each.symbol, f"{each.quote.price_usd:f}") for each in found.first if each.quote] == [("BTC", "42000")]
@@ -535,7 +536,7 @@ def test_guess_finds_each_file_s_currency_in_its_name(names: Sequence[str], patt
     assert pattern in found.map["files"]["name_pattern"]
     assert (found.fields["currency"], found.undecided) == ("currency", {})
     assert len(found.quotes) == 1
-    source = source_file.parse(guess_toml.write(guess.run(paths)), name="a.toml", folder=tmp_path)
+    source = source_file.parse(document.write(draft.run(paths)), name="a.toml", folder=tmp_path)
     assert list(trial.run(source, paths[-1], first=1).reasons) == [("wrong_currency", "currency")]
 
 
@@ -545,7 +546,7 @@ def test_guess_of_one_file_keeps_others_out_when_its_name_says_the_symbol(
 ) -> None:
     """However wide a person makes the glob, ether's prices do not become bitcoin's."""
     path, more = (write(tmp_path, f"{each}.csv", "date,close\n2024-01-01,5\n") for each in (name, other))
-    source = source_file.parse(guess_toml.write(guess.run([path])), name="a.toml", folder=tmp_path)
+    source = source_file.parse(document.write(draft.run([path])), name="a.toml", folder=tmp_path)
     assert trial.run(source, path, first=1).quotes == 1
     assert "name_pattern does not match" in str(trial.run(source, more, first=1).error)
 
@@ -554,7 +555,7 @@ def test_guess_refuses_files_whose_names_do_not_tell_their_currencies_apart(tmp_
     """One constant would be wrong for some of them."""
     paths = [write(tmp_path, f"{name}.csv", "date,close\n2024-01-01,5\n") for name in ("btc_euros", "eth_usd")]
     with pytest.raises(SliceError, match="which of them is in EUR, USD no pattern tells"):
-        guess.run(paths)
+        draft.run(paths)
 
 
 def test_guess_says_in_what_files_differ(tmp_path: Path) -> None:
@@ -562,7 +563,7 @@ def test_guess_says_in_what_files_differ(tmp_path: Path) -> None:
     texts = {"a": "date,close\n2024-01-01,1\n", "b": "day,close\n2024-01-01,1\n", "c": "date;close\n2024-01-01;1\n"}
     paths = [write(tmp_path, f"{name}.csv", text) for name, text in texts.items()]
     with pytest.raises(SliceError) as refused:
-        guess.run(paths)
+        draft.run(paths)
     assert "b.csv has columns ['day', 'close'], a.csv has ['date', 'close']" in refused.value.message
     assert "c.csv has the delimiter ';', a.csv has ','" in refused.value.message
 
@@ -576,7 +577,7 @@ def test_guess_says_in_what_files_differ(tmp_path: Path) -> None:
 def test_guess_says_why_a_file_is_none(content: bytes, said: str, tmp_path: Path) -> None:
     """One clear sentence with the file's name."""
     with pytest.raises(SliceError, match=rf"export.csv: .*{said}"):
-        guess.run([write(tmp_path, "export.csv", content)])
+        draft.run([write(tmp_path, "export.csv", content)])
 
 
 def test_guess_samples_the_whole_of_a_large_file(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from kasparro import __main__
 from kasparro.errors import SliceError
-from kasparro.etl import guess, guess_entry, guess_toml, source_file
+from kasparro.etl import source_file
+from kasparro.etl.guess import document, draft, keys
 
 # Pieces that files are made of, in any order: most of them make tables that are nearly right.
 PIECES = st.sampled_from([
@@ -31,10 +32,10 @@ def test_guess_answers_for_any_bytes(content: bytes, tmp_path: Path) -> None:
     """A map that only its placeholders can stop, or an error of this file; never a traceback."""
     path = write(tmp_path, "any.csv", content)
     try:
-        found = guess.run([path])
+        found = draft.run([path])
     except SliceError:
         return
-    text = guess_toml.write(found)
+    text = document.write(found)
     assert tomllib.loads(text)["fields"]
     if not found.undecided:
         assert source_file.parse(text, name="a.toml", folder=tmp_path).fields["price_usd"]
@@ -45,7 +46,7 @@ def test_guess_answers_for_any_bytes(content: bytes, tmp_path: Path) -> None:
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))
 def test_toml_text_is_read_as_it_was_written(text: str) -> None:
     """Quotes, control characters and all; and none of them, nor a sign that turns lines around, reaches a terminal."""
-    written = guess_entry.text(text)
+    written = keys.text(text)
     assert tomllib.loads(f"key = {written}") == {"key": text}
     assert written.isprintable()
 
@@ -56,7 +57,7 @@ def test_toml_text_is_read_as_it_was_written(text: str) -> None:
 def test_guess_of_a_file_of_any_name_is_a_map_of_it(name: str, tmp_path: Path) -> None:
     """The glob finds it, and the source's name is one that can be."""
     path = write(tmp_path, name, "date,symbol,price_usd\n2024-01-01,BTC,42000\n")
-    source = source_file.parse(guess_toml.write(guess.run([path])), name="a.toml", folder=tmp_path)
+    source = source_file.parse(document.write(draft.run([path])), name="a.toml", folder=tmp_path)
     assert source.files is not None
     assert source.name not in ("records", "csv")
 
@@ -107,7 +108,7 @@ def test_guess_writes_utf8_whatever_stdout_is(tmp_path: Path, monkeypatch: pytes
 def test_try_shows_what_stdout_cannot_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As escapes: a coin's name in another script is no reason to fail."""
     path = write(tmp_path, "a.csv", "date,symbol,price_usd\n2024-01-01,Ωmega,5\n")
-    (tmp_path / "my.toml").write_text(guess_toml.write(guess.run([path])), encoding="utf-8")
+    (tmp_path / "my.toml").write_text(document.write(draft.run([path])), encoding="utf-8")
     written = io.BytesIO()
     stdout = io.TextIOWrapper(written, encoding="ascii", write_through=True)
     with monkeypatch.context() as patch:

@@ -9,7 +9,8 @@ import pytest
 from attrs import evolve
 from guessing import look
 
-from kasparro.etl import guess, guess_toml, source_file, trial
+from kasparro.etl import source_file, trial
+from kasparro.etl.guess import document, draft
 from kasparro.etl.source import Source
 from kasparro.model import Normalised
 
@@ -39,11 +40,11 @@ UNDECIDED = {
 
 def filled_in(path: Path) -> Source:
     """The guessed map after a person has filled in what it left open."""
-    found = guess.run([path])
+    found = draft.run([path])
     answers = UNDECIDED[path.stem]
     assert [entry.key for entry in found.undecided] == list(answers)
     fields = tuple(evolve(each, value=answers.get(each.key, each.value), todo="") for each in found.fields)
-    text = guess_toml.write(evolve(found, fields=fields))
+    text = document.write(evolve(found, fields=fields))
     return source_file.parse(text, name="guessed.toml", folder=path.parent)
 
 

@@ -5,10 +5,11 @@ Only dollars are ever loaded. What says another currency, anywhere, leaves it to
 
 from collections.abc import Sequence
 
-from kasparro.etl import currencies, guess_names, pairs
+from kasparro.etl import currencies, pairs
 from kasparro.etl.field_rules import UNDECIDED
-from kasparro.etl.guess_columns import Column
-from kasparro.etl.guess_entry import Entry, table, text
+from kasparro.etl.guess import vocabulary
+from kasparro.etl.guess.cells import Column
+from kasparro.etl.guess.keys import Entry, table, text
 from kasparro.etl.pairs import Said
 
 # Why the names of several files tell their currencies, each its own: by the group `currency` of a name_pattern.
@@ -59,7 +60,7 @@ def of_file(columns: Sequence[Column], said: Sequence[Said]) -> list[Entry]:
 def _columns(columns: Sequence[Column]) -> list[Column]:
     """The columns of currencies, by their names or by nothing but codes in them; the one most sure first."""
     found = [each for each in columns if each.kind == "text" and each.score("symbol") < 100
-             and (each.score("currency") or not each.meaning.scores or _ENDS & {*guess_names.words(each.name)[-1:]})
+             and (each.score("currency") or not each.meaning.scores or _ENDS & {*vocabulary.words(each.name)[-1:]})
              and all(currencies.code(word.upper()) or pairs.is_fiat(word) for word in each.distinct)]  # fmt: skip
     return sorted(found, key=lambda each: -each.score("currency"))
 

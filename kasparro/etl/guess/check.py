@@ -10,9 +10,10 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-from kasparro.etl import guess_fields, guess_toml, source_file, trial
-from kasparro.etl.guess import Guess
-from kasparro.etl.guess_entry import Entry
+from kasparro.etl import source_file, trial
+from kasparro.etl.guess import amounts, document
+from kasparro.etl.guess.draft import Guess
+from kasparro.etl.guess.keys import Entry
 from kasparro.etl.trial import Reason, Trial
 
 # Records of a file that are read for its first quotes and for how many of them are rejected.
@@ -33,7 +34,7 @@ class Checked:
 def run(found: Guess) -> Checked:
     """Try the guess on all of its files."""
     trials = _try(found)
-    costly = {name: said for name, said in _costly(trials) if name in guess_fields.OPTIONAL}
+    costly = {name: said for name, said in _costly(trials) if name in amounts.OPTIONAL}
     if costly:
         fields = (evolve(each, off=True, why=costly[each.key]) if each.key in costly else each for each in found.fields)
         found = evolve(found, fields=tuple(fields))
@@ -42,7 +43,7 @@ def run(found: Guess) -> Checked:
 
 
 def _try(found: Guess) -> dict[Path, Trial]:
-    text = guess_toml.preview(found)
+    text = document.preview(found)
     if text is None:
         return {}
     source = source_file.parse(text, name="the guessed map", folder=Path())

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from attrs import field, frozen
 
-from kasparro.etl import guess_names, guess_numbers, guess_times
-from kasparro.etl.guess_names import Meaning
-from kasparro.etl.guess_numbers import Numbers
-from kasparro.etl.guess_times import Times
+from kasparro.etl.guess import dates, digits, vocabulary
+from kasparro.etl.guess.dates import Times
+from kasparro.etl.guess.digits import Numbers
+from kasparro.etl.guess.vocabulary import Meaning
 from kasparro.etl.source import NULL_WORDS
 
 # Of a column of numbers at least so many are; a few other words in it mean absent.
@@ -57,7 +57,7 @@ def called(names: Sequence[str], number: int) -> str:
 
 
 def _column(number: int, names: Sequence[str], cells: Sequence[str]) -> Column:
-    name, meaning = names[number], guess_names.meaning(called(names, number))
+    name, meaning = names[number], vocabulary.meaning(called(names, number))
     absent = Counter(cell for cell in cells if not cell or cell.casefold() in NULL_WORDS)
     texts = tuple(cell for cell in cells if cell not in absent)
     distinct = tuple(dict.fromkeys(texts))
@@ -65,17 +65,17 @@ def _column(number: int, names: Sequence[str], cells: Sequence[str]) -> Column:
     numbers = times = None
     if not texts:
         kind = "empty"
-    elif guess_times.is_clock(distinct):
+    elif dates.is_clock(distinct):
         kind = "clock"
     elif (strange := _strange(distinct, name)) is not None:
         kind, words = "number", strange
         texts = tuple(text for text in texts if text not in strange)
         distinct = tuple(text for text in distinct if text not in strange)
-        numbers = guess_numbers.find(distinct)
+        numbers = digits.find(distinct)
         if meaning.score("observed_at") or not meaning.scores:
-            times = guess_times.find(distinct)
+            times = dates.find(distinct)
     else:
-        times, odd = guess_times.most(texts)
+        times, odd = dates.most(texts)
         if times is not None:
             kind = "time"
             texts = tuple(text for text in texts if text not in odd)
@@ -102,7 +102,7 @@ def _strange(distinct: Sequence[str], name: str) -> tuple[str, ...] | None:
     """
     others = []
     for text in distinct:
-        if not guess_numbers.is_number(text):
+        if not digits.is_number(text):
             others.append(text)
             if text == name or len(others) > _MAX_NULL_WORDS or not _NO_DIGIT.fullmatch(text):
                 return None

@@ -10,10 +10,11 @@ from pathlib import PurePath
 from attrs import evolve, frozen
 
 from kasparro.errors import SliceError
-from kasparro.etl import currencies, guess_currency, pairs
+from kasparro.etl import currencies, pairs
 from kasparro.etl.field_rules import UNDECIDED
-from kasparro.etl.guess_columns import Column
-from kasparro.etl.guess_entry import Entry, quoted, table, text
+from kasparro.etl.guess import dollars
+from kasparro.etl.guess.cells import Column
+from kasparro.etl.guess.keys import Entry, quoted, table, text
 from kasparro.etl.pairs import Said
 
 # Pairs that a message shows.
@@ -104,10 +105,10 @@ def find(columns: Sequence[Column], files: Sequence[Said], price: Column | None)
     if named is not None and found and all(cut):
         return _paired(named, [each for each in cut if each is not None], columns, price)
     if price is None:
-        currency = guess_currency.of_no_price(columns)
+        currency = dollars.of_no_price(columns)
     else:
-        currency = guess_currency.of_price(price, columns, files)
-    in_names = {"currency"} if any(each.why == guess_currency.BY_NAMES for each in currency) else set[str]()
+        currency = dollars.of_price(price, columns, files)
+    in_names = {"currency"} if any(each.why == dollars.BY_NAMES for each in currency) else set[str]()
     if named is not None:
         symbol = _of_column(named)
     else:
@@ -122,8 +123,8 @@ def of_wide(found: Wide, columns: Sequence[Column], files: Sequence[Said]) -> Id
     """The same for a file with a column a coin."""
     symbol = Entry(key="symbol", value=text("symbol"), why="in the name of the price's column")
     others = [each for each in columns if each not in found.columns]
-    currency = guess_currency.of_wide(found.currency, others, files)
-    in_names = {"currency"} if any(each.why == guess_currency.BY_NAMES for each in currency) else set[str]()
+    currency = dollars.of_wide(found.currency, others, files)
+    in_names = {"currency"} if any(each.why == dollars.BY_NAMES for each in currency) else set[str]()
     entries = (symbol, _name(columns, None, ()), *currency)
     return Identity(entries=entries, name_pattern=_pattern(files, in_names))
 
@@ -185,10 +186,10 @@ def _paired(named: Column, cut: Sequence[tuple[str, str]], columns: Sequence[Col
             "split the file by pair, or add a column with the symbol alone"
         )
         entries = (Entry(key="symbol", value=table(path=UNDECIDED), todo=todo), _name(columns, named, ()))
-        return Identity(entries=(*entries, *guess_currency.of_words("", "")))
+        return Identity(entries=(*entries, *dollars.of_words("", "")))
     coin = pairs.ticker(cut[0][0].upper())
     symbol = Entry(key="symbol", value=table(value=coin), why=f"every row is of the pair {named.distinct[0]}")
-    guard = guess_currency.of_pair(named, cut[0], price)
+    guard = dollars.of_pair(named, cut[0], price)
     return Identity(entries=(symbol, _name(columns, named, ()), *guard))
 
 

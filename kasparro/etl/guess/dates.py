@@ -1,6 +1,6 @@
 """How are times written? ISO 8601, a count since 1970, or a format; day-first or month-first only where it is proven.
 
-Every text is read with the formats that guess_formats puts together, as a run would read it.
+Every text is read with the formats that patterns puts together, as a run would read it.
 """
 
 import re
@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 from attrs import evolve, frozen
 
-from kasparro.etl import guess_formats, time_text, values
+from kasparro.etl import time_text, values
+from kasparro.etl.guess import patterns
 from kasparro.etl.values import BadValueError
 
 _NAMED = re.compile(r"[^\W\d_]{3,}")
@@ -88,7 +89,7 @@ def _few(rows: int) -> int:
 
 def is_clock(texts: Sequence[str]) -> bool:
     """Whether these texts are times of day alone."""
-    return bool(guess_formats.of_clocks(texts))
+    return bool(patterns.of_clocks(texts))
 
 
 def show(moment: datetime) -> str:
@@ -143,7 +144,7 @@ def _formats(texts: Sequence[str]) -> Times | None:
         return None
     fitting = []
     for members in shapes.values():
-        written = guess_formats.candidates(members[0])
+        written = patterns.candidates(members[0])
         orders = {order: used for order, formats in written if (used := _used(members, formats))}
         if not orders:
             return _mixed(members) or _unread(members[0])
@@ -153,12 +154,12 @@ def _formats(texts: Sequence[str]) -> Times | None:
     if {"day first", "month first"} <= proven or (len(proven) == 1 and _jumps(texts, proven)):
         return _mixed(texts)
     fitting = [{order: orders[order] for order in orders if order in proven} or orders for orders in fitting]
-    clocks = [match for text in texts if (match := guess_formats.CLOCK.search(text))]
+    clocks = [match for text in texts if (match := patterns.CLOCK.search(text))]
     word = next((match["word"].strip() for match in clocks if match["word"]), "")
     known = word in ("", "UTC", "GMT")
     times = Times(
         zoned=bool(clocks) and all(match["zone"] or (match["word"] and known) for match in clocks),
-        clock=bool(clocks) or any(guess_formats.HOUR.search(text) for text in texts),
+        clock=bool(clocks) or any(patterns.HOUR.search(text) for text in texts),
         foreign_zone="" if known or any(match["zone"] for match in clocks) else word,
     )
     wanted = max(fitting, key=len)
@@ -172,7 +173,7 @@ def _formats(texts: Sequence[str]) -> Times | None:
 
 def _readings(text: str) -> dict[str, datetime]:
     """What a text is by every order that fits it."""
-    found = ((order, read(text, formats)) for order, formats in guess_formats.candidates(text))
+    found = ((order, read(text, formats)) for order, formats in patterns.candidates(text))
     return {order: moment.replace(tzinfo=None) for order, moment in found if moment is not None}
 
 

@@ -1,7 +1,7 @@
 """Which field map would read these files? What was seen of them becomes a TOML file, with the reasons as comments.
 
-The parts decide: guess_bytes and guess_table how files are written, guess_columns what is in their columns,
-guess_fields and guess_identity which of it is what; guess_toml writes it down.
+The parts decide: contents and grid how files are written, cells what is in their columns,
+amounts and identity which of it is what; document writes it down.
 """
 
 import glob
@@ -13,24 +13,13 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from kasparro.errors import SliceError
-from kasparro.etl import (
-    catalogue,
-    guess_bytes,
-    guess_columns,
-    guess_entry,
-    guess_fields,
-    guess_identity,
-    guess_names,
-    guess_table,
-    guess_when,
-    pairs,
-    values,
-)
+from kasparro.etl import catalogue, pairs, values
 from kasparro.etl.field_rules import UNDECIDED
-from kasparro.etl.guess_columns import Column
-from kasparro.etl.guess_entry import Choice, Entry
-from kasparro.etl.guess_identity import Identity
-from kasparro.etl.guess_table import Table
+from kasparro.etl.guess import amounts, cells, contents, grid, identity, keys, vocabulary, when
+from kasparro.etl.guess.cells import Column
+from kasparro.etl.guess.grid import Table
+from kasparro.etl.guess.identity import Identity
+from kasparro.etl.guess.keys import Choice, Entry
 from kasparro.etl.pairs import Said
 from kasparro.etl.source_rules import RESERVED_NAMES
 
@@ -69,19 +58,19 @@ class Guess:
 
 def run(paths: Sequence[Path]) -> Guess:
     """Look at the files, and decide what can be decided. Raises SliceError for what cannot be read, or differs."""
-    tables = [guess_table.find(guess_bytes.sample(path)) for path in paths]
+    tables = [grid.find(contents.sample(path)) for path in paths]
     _check_alike(paths, tables)
     table = tables[0]
     rows = [row for each in tables for row in each.rows if not _is_other_header(row, each)]
-    columns = guess_columns.find(table.columns, rows)
+    columns = cells.find(table.columns, rows)
     if not table.has_header and (known := _known(columns)):
         tables = [evolve(each, columns=known) for each in tables]
-        columns = guess_columns.find(known, rows)
+        columns = cells.find(known, rows)
     said = [pairs.file_name(path).merged(map(pairs.note, (*each.notes, *each.strays)))
             for path, each in zip(paths, tables, strict=True)]  # fmt: skip
     fields, identity, more = _fields(columns, said, [note for each in tables for note in each.notes])
     decimal = _decimal(fields, columns, tables)
-    entries = [guess_entry.complete(choice) for choice in fields]
+    entries = [keys.complete(choice) for choice in fields]
     files = (*_files(paths, tables, identity), *more, *decimal)
     order = ("symbol", "name", "external_id", "observed_at", "price_usd", "currency")
     ranked = sorted((*identity.entries, *entries), key=lambda each: order.index(each.key) if each.key in order else 9)
@@ -99,7 +88,7 @@ def _is_other_header(row: Sequence[str], table: Table) -> bool:
 def _broken(table: Table) -> str:
     """Why rows may stand in other columns than the header says, '' where nothing shows it."""
     if other := next((row for row in table.rows if _is_other_header(row, table)), None):
-        return f"the header comes again in another order ({guess_table.shown(other)}): split the file there"
+        return f"the header comes again in another order ({grid.shown(other)}): split the file there"
     last, name = len(table.columns) - 1, table.columns[-1].rstrip("_")
     cell = next((row[last] for row in table.rows if row[last].strip()), "")
     if table.has_header and cell and name == f"_{last + 1}":
@@ -110,7 +99,7 @@ def _broken(table: Table) -> str:
 def _check_alike(paths: Sequence[Path], tables: Sequence[Table]) -> None:
     """Raises SliceError for files that one map cannot read, saying which differ, and in what."""
     differing = [
-        f"{path.name} has {what} {guess_table.shown(found)}, {paths[0].name} has {guess_table.shown(first)}"
+        f"{path.name} has {what} {grid.shown(found)}, {paths[0].name} has {grid.shown(first)}"
         for path, table in zip(paths[1:], tables[1:], strict=True)
         for what, found, first in _differences(table, tables[0])[:1]
     ]
@@ -135,7 +124,7 @@ def _known(columns: Sequence[Column]) -> tuple[str, ...]:
     """The names of columns without a header that are a known kind of candle: times first, then four prices."""
     names = _KNOWN_COLUMNS.get(len(columns), ())
     first = columns[0].times
-    if not names or first is None or first.problem or not guess_fields.is_candle(columns[1:5]):
+    if not names or first is None or first.problem or not amounts.is_candle(columns[1:5]):
         return ()
     if any(not column.name.startswith("column_") for column in columns):
         return ()
@@ -146,31 +135,31 @@ def _fields(
     columns: list[Column], names: Sequence[Said], notes: Sequence[str]
 ) -> tuple[list[Choice], Identity, list[Entry]]:
     """The choices of time and numbers, the identity, and further keys of [files]."""
-    price = guess_fields.price(columns)
+    price = amounts.price(columns)
     weak = not price.columns or price.columns[0].score("price_usd") < 60 or price.columns[0].meaning.in_coins
-    wide = guess_identity.wide(columns) if weak and guess_identity.symbols(columns) is None else None
+    wide = identity.wide(columns) if weak and identity.symbols(columns) is None else None
     column = price.columns[0] if price.columns and wide is None else None
-    closing = column is not None and {"close", "closing"} & set(guess_names.words(column.name)) != set()
-    time = guess_when.time([each for each in columns if each is not column], notes, closing=closing)
+    closing = column is not None and {"close", "closing"} & set(vocabulary.words(column.name)) != set()
+    time = when.time([each for each in columns if each is not column], notes, closing=closing)
     more, dated = list[Entry](), ""
     if not time.columns and len(names) == 1 and names[0].date_text:
-        time, dated = guess_when.of_file_name(names[0].date_text)
+        time, dated = when.of_file_name(names[0].date_text)
     if wide is not None:
-        why = guess_identity.shown(wide)
-        more.append(Entry(key="wide", value=guess_entry.table(columns=wide.pattern), why=why))
+        why = identity.shown(wide)
+        more.append(Entry(key="wide", value=keys.table(columns=wide.pattern), why=why))
         entry = Entry(key="price_usd", value="", why="the cell of such a column")
         choices = [time, Choice(entry=entry, keys={"path": "value"}, columns=())]
-        return choices, guess_identity.of_wide(wide, columns, names).dated(dated), more
-    daily = guess_when.is_daily(time)
+        return choices, identity.of_wide(wide, columns, names).dated(dated), more
+    daily = when.is_daily(time)
     rest = [each for each in columns if each not in time.columns]
-    choices = [time, price, *guess_fields.optional(rest, column, daily=daily)]
-    return choices, guess_identity.find(columns, names, column).dated(dated), more
+    choices = [time, price, *amounts.optional(rest, column, daily=daily)]
+    return choices, identity.find(columns, names, column).dated(dated), more
 
 
 def _decimal(fields: list[Choice], columns: Sequence[Column], tables: Sequence[Table]) -> list[Entry]:
     """The decimal sign, where numbers are not plain or could be two; where columns differ it goes into their fields."""
     numbers = [each for each in columns if each.numbers is not None and not (each.times and each.times.type)]
-    return guess_fields.decimal(fields, numbers, unquoted=guess_table.unquoted(tables))
+    return amounts.decimal(fields, numbers, unquoted=grid.unquoted(tables))
 
 
 def _files(paths: Sequence[Path], tables: Sequence[Table], identity: Identity) -> list[Entry]:
@@ -178,22 +167,22 @@ def _files(paths: Sequence[Path], tables: Sequence[Table], identity: Identity) -
     pattern, why = _glob(paths)
     if len(paths) == 1 and (identity.name_pattern or identity.entries[0].value.startswith("{ value")):
         why = "for more files than this one, guess them all at once: what their names say must not be mixed up"
-    entries = [Entry(key="glob", value=guess_entry.text(pattern), why=why)]
+    entries = [Entry(key="glob", value=keys.text(pattern), why=why)]
     if broken := next(filter(None, map(_broken, tables)), ""):
-        todo = f"{broken}; {guess_entry.text(pattern)} takes it as it is"
-        entries = [Entry(key="glob", value=guess_entry.text(UNDECIDED), todo=todo)]
+        todo = f"{broken}; {keys.text(pattern)} takes it as it is"
+        entries = [Entry(key="glob", value=keys.text(UNDECIDED), todo=todo)]
     if table.encoding.declared:
         declared, todo = table.encoding.declared, table.encoding.doubt
-        value = guess_entry.text(UNDECIDED if todo else declared)
+        value = keys.text(UNDECIDED if todo else declared)
         entries.append(Entry(key="encoding", value=value, why=table.encoding.why, todo=todo))
     if table.delimiter != ",":
-        entries.append(Entry(key="delimiter", value=guess_entry.text(table.delimiter)))
+        entries.append(Entry(key="delimiter", value=keys.text(table.delimiter)))
     if table.comment:
         why = "lines that begin so are no rows"
-        entries.append(Entry(key="comment", value=guess_entry.text(table.comment), why=why))
-    twice = table.has_header and any(guess_names.meaning(name).scores for name in _doubled(table))
+        entries.append(Entry(key="comment", value=keys.text(table.comment), why=why))
+    twice = table.has_header and any(vocabulary.meaning(name).scores for name in _doubled(table))
     if twice and not table.packed:
-        why = f"{guess_table.shown(_doubled(table))}: the header has it twice, so that these names take its place"
+        why = f"{grid.shown(_doubled(table))}: the header has it twice, so that these names take its place"
         lines = 1 + sum(name.count("\n") for name in table.columns)
         table = evolve(table, has_header=False, skip_lines=table.skip_lines + lines)
     if table.skip_lines and not twice:
@@ -203,16 +192,16 @@ def _files(paths: Sequence[Path], tables: Sequence[Table], identity: Identity) -
     if not table.has_header:
         why = "there is no header" if not table.preamble else "made of the lines above"
         why = f"{why}; these names are made up" if table.columns[0] == "column_1" else why
-        value = f"[{', '.join(map(guess_entry.text, table.columns))}]"
+        value = f"[{', '.join(map(keys.text, table.columns))}]"
         entries.append(Entry(key="columns", value=value, why=why))
     if identity.name_pattern:
-        entries.append(Entry(key="name_pattern", value=guess_entry.text(identity.name_pattern)))
+        entries.append(Entry(key="name_pattern", value=keys.text(identity.name_pattern)))
     return entries
 
 
 def _doubled(table: Table) -> tuple[str, ...]:
     """The names that several columns have."""
-    called = [guess_columns.called(table.columns, number) for number in range(len(table.columns))]
+    called = [cells.called(table.columns, number) for number in range(len(table.columns))]
     return tuple(dict.fromkeys(name for name in called if called.count(name) > 1))
 
 

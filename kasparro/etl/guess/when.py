@@ -11,11 +11,11 @@ from functools import cache
 from itertools import pairwise
 from zoneinfo import available_timezones
 
-from kasparro.etl import guess_formats, guess_names, guess_times
 from kasparro.etl.field_rules import UNDECIDED
-from kasparro.etl.guess_columns import Column
-from kasparro.etl.guess_entry import Choice, Entry, Keys, nulls, quoted, text, undecided
-from kasparro.etl.guess_times import Times
+from kasparro.etl.guess import dates, patterns, vocabulary
+from kasparro.etl.guess.cells import Column
+from kasparro.etl.guess.dates import Times
+from kasparro.etl.guess.keys import Choice, Entry, Keys, nulls, quoted, text, undecided
 
 # Zones that people name without saying which hours they mean, summer or winter, or whose.
 _VAGUE_ZONES = frozenset({
@@ -49,7 +49,7 @@ def time(columns: Sequence[Column], notes: Sequence[str], *, closing: bool) -> C
 
     `notes` are lines above the header: they may name the time zone.
     """
-    others = [each for each in columns if each.times is not None and _OTHER_DATES & {*guess_names.words(each.name)}]
+    others = [each for each in columns if each.times is not None and _OTHER_DATES & {*vocabulary.words(each.name)}]
     columns = [each for each in columns if each not in others]
     found = [
         each for each in columns if each.times is not None and (each.score("observed_at") or _rises(each, columns))
@@ -67,7 +67,7 @@ def time(columns: Sequence[Column], notes: Sequence[str], *, closing: bool) -> C
 
     def fitness(each: Column) -> tuple[bool, int, int]:
         times = each.times or Times()
-        words = guess_names.words(each.name)
+        words = vocabulary.words(each.name)
         late = 20 if closing and {"close", "end"} & set(words) else 0
         return not times.problem, each.score("observed_at") + late - (25 if times.choices else 0), -each.number
 
@@ -90,7 +90,7 @@ def time(columns: Sequence[Column], notes: Sequence[str], *, closing: bool) -> C
 
 def _is_daytime(column: Column) -> bool:
     """Whether a column has a time of day, written so or called so."""
-    called = " ".join(guess_names.words(column.name)) in _DAYTIMES
+    called = " ".join(vocabulary.words(column.name)) in _DAYTIMES
     return column.kind == "clock" or (called and bool(column.texts))
 
 
@@ -113,7 +113,7 @@ def _dated(columns: tuple[Column, ...], times: Times, notes: Sequence[str]) -> C
     formats = list(times.formats)
     if len(columns) > 1:
         keys = {"template": " ".join(f"{{{each.name}}}" for each in columns)}
-        clocks = guess_formats.of_clocks(columns[1].texts)
+        clocks = patterns.of_clocks(columns[1].texts)
         if formats or "%p" in clocks[0] or any(len(cell.partition(":")[0]) < 2 for cell in columns[1].texts):
             formats = [f"{each} {clock}" for each in formats or ["%Y-%m-%d"] for clock in clocks]
         why = "a date and a time of day in two columns"
@@ -142,15 +142,15 @@ def _dated(columns: tuple[Column, ...], times: Times, notes: Sequence[str]) -> C
 
 def _either(column: Column, times: Times) -> str:
     """Both readings of a date that has two."""
-    readings = [f"{guess_times.show(found)} with format = {text(formats[0])}" for _, formats in times.choices
-                for sample in [_telling(column, times)] if (found := guess_times.read(sample, formats))]  # fmt: skip
+    readings = [f"{dates.show(found)} with format = {text(formats[0])}" for _, formats in times.choices
+                for sample in [_telling(column, times)] if (found := dates.read(sample, formats))]  # fmt: skip
     return f"the order of day and month: {_telling(column, times)!r} is {', or '.join(readings)}"
 
 
 def _telling(column: Column, times: Times) -> str:
     """A text that the orders read as different days, where there is one."""
     for sample in column.distinct:
-        if len({guess_times.read(sample, formats) for _, formats in times.choices}) > 1:
+        if len({dates.read(sample, formats) for _, formats in times.choices}) > 1:
             return sample
     return column.distinct[0]
 
@@ -163,14 +163,14 @@ def _zone(columns: Sequence[Column], times: Times, notes: Sequence[str]) -> tupl
         return UNDECIDED, "", f"{times.foreign_zone!r} is no name of one"
     clocked = times.clock or len(columns) > 1
     names = [each.name for each in columns]
-    words = {word for name in names for word in guess_names.words(name)} - _WORDS | _capitals(names)
+    words = {word for name in names for word in vocabulary.words(name)} - _WORDS | _capitals(names)
     offset = re.search(r"(?i)\b(?:utc|gmt) ?[-+\u2212] ?[0-9]+", " ".join((*names, *notes)))
     if vague := offset[0] if offset else min(_VAGUE_ZONES & (words | _capitals(notes)), default=""):
         return UNDECIDED, "", f"{vague!r} is no name of one"
     # When a file was written, in UTC, says nothing of the times in it.
     if {"utc", "gmt"} & (words | _capitals([note for note in notes if not re.search("[0-9]", note)])):
         return "", "in UTC, as the column's name or a line above says", ""
-    plain = " ".join(word for name in names for word in guess_names.words(name))
+    plain = " ".join(word for name in names for word in vocabulary.words(name))
     zones = {zone for city, zone in _cities() if re.search(rf"\b{city}\b", plain)}
     zones |= set(re.findall(r"[A-Z]\w+/[A-Z]\w+", " ".join((*names, *notes)))) & available_timezones()
     if len(zones) == 1:
@@ -235,7 +235,7 @@ def _moments(columns: Sequence[Column], times: Times) -> list[datetime]:
     found = []
     clocks = columns[1].texts if len(columns) > 1 else ()
     for number, written in enumerate(columns[0].texts[:_JUDGED]):
-        moment = guess_times.moment(written, times)
+        moment = dates.moment(written, times)
         if moment is not None and number < len(clocks):
             hour, minute = map(int, re.findall("[0-9]+", clocks[number])[:2])
             hour = hour % 12 + 12 * ("P" in clocks[number].upper()) if clocks[number][-1:].isalpha() else hour

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from kasparro.etl.guess import Guess
-from kasparro.etl.guess_columns import Column
-from kasparro.etl.guess_entry import Entry
-from kasparro.etl.guess_table import Table
+from kasparro.etl.guess.cells import Column
+from kasparro.etl.guess.draft import Guess
+from kasparro.etl.guess.grid import Table
+from kasparro.etl.guess.keys import Entry
 
 # Characters of a value that is shown as an example, and columns that are described.
 _EXAMPLE = 40

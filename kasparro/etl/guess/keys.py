@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from attrs import evolve, field, frozen
 
 from kasparro.etl.field_rules import UNDECIDED
-from kasparro.etl.guess_columns import Column
+from kasparro.etl.guess.cells import Column
 
 # The keys of an inline table.
 Keys = dict[str, str | list[str] | bool]

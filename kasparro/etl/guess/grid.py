@@ -11,8 +11,9 @@ from itertools import islice
 from attrs import frozen
 
 from kasparro.errors import SliceError
-from kasparro.etl import guess_bytes, values
-from kasparro.etl.guess_bytes import Encoding, Sample
+from kasparro.etl import values
+from kasparro.etl.guess import contents
+from kasparro.etl.guess.contents import Encoding, Sample
 from kasparro.etl.readers import csv_header, csv_layout, csv_lines
 from kasparro.etl.readers.csv_layout import Layout
 from kasparro.etl.readers.csv_lines import Form, Row
@@ -83,8 +84,8 @@ class _Try:
 
 def find(sample: Sample) -> Table:
     """The table of a file. Raises SliceError when there is none of at least two columns."""
-    encoding = guess_bytes.encoding(sample)
-    line_end = guess_bytes.line_end(sample, encoding)
+    encoding = contents.encoding(sample)
+    line_end = contents.line_end(sample, encoding)
     body = sample.head[len(encoding.mark) :]
     if line_end == "CR":
         body = body.replace(b"\r", b"\n")

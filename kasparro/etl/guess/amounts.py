@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 
 from attrs import evolve
 
-from kasparro.etl import currencies, guess_names, number_text
+from kasparro.etl import currencies, number_text
 from kasparro.etl.field_rules import UNDECIDED
-from kasparro.etl.guess_columns import Column
-from kasparro.etl.guess_entry import Choice, Entry, nulls, number_keys, quoted, text, undecided
+from kasparro.etl.guess import vocabulary
+from kasparro.etl.guess.cells import Column
+from kasparro.etl.guess.keys import Choice, Entry, nulls, number_keys, quoted, text, undecided
 from kasparro.etl.values import BadValueError
 
 OPTIONAL = ("market_cap_usd", "volume_24h_usd", "change_24h_pct", "rank", "circulating_supply")
@@ -121,7 +122,7 @@ def _doubt(name: str, column: Column, columns: Sequence[Column], *, daily: bool)
         return "ranks are whole numbers"
     if name == "market_cap_usd" and column.score(name) < 100:
         return "it may be the value of a holding"
-    words = guess_names.words(column.name)
+    words = vocabulary.words(column.name)
     if name == "change_24h_pct":
         percent = numbers.percent or {"pct", "percent", "percentage"} & set(words)
         if column.score(name) < 100 or not percent:
