@@ -5,6 +5,7 @@ replay that was killed is simply started again. Nothing is missing meanwhile: ne
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from uuid import UUID
 
 from attrs import evolve
 
@@ -92,22 +93,20 @@ class Replay:
             job.note_batch(REPLAY, len(items))
 
     def _kept(self, job: Job, wanted: Wanted) -> Iterator[list[Kept]]:
-        after = replays.FIRST_HASH
+        after: UUID | None = replays.FIRST_HASH
 
-        def read() -> list[Kept]:
+        def read() -> tuple[list[Kept], UUID | None]:
             with self._database.connection() as conn:
-                return replays.list_kept(conn, wanted, after=after, limit=_PAGE_RECORDS)
+                return replays.list_kept(conn, wanted, after=after or replays.FIRST_HASH, limit=_PAGE_RECORDS)
 
-        while True:
+        while after is not None:
             job.check()
             with job.stage("read"):
-                page = self._committer.retried(read, pause=job.pause)
+                page, after = self._committer.retried(read, pause=job.pause)
                 job.pages += 1
                 job.at("read", page=job.pages)
-            if not page:
-                return
-            after = page[-1].content_hash
-            yield page
+            if page:
+                yield page
 
     def _remove_stale(self, job: Job) -> int:
         """How many quotes went because their own raw records no longer yield their keys."""

@@ -51,39 +51,36 @@ class Wanted:
     run_id: int | None = None
 
 
-def list_kept(conn: Connection, wanted: Wanted, *, after: UUID, limit: int) -> list[Kept]:
-    """The next raw records by content hash.
+def list_kept(conn: Connection, wanted: Wanted, *, after: UUID, limit: int) -> tuple[list[Kept], UUID | None]:
+    """The next raw records by content hash, and the hash after which there may be more; None where there are none.
 
     Those that could not even be read (an open rejection of stage `read`) are left out: there is nothing to normalise.
-    Rows that contradict each other could.
+    Rows that contradict each other could. Each page looks at its own rejections alone, whatever Postgres thinks of how
+    many others there are.
     """
-    conditions = [sql.SQL("j.source = r.source"), sql.SQL("j.content_hash = r.content_hash")]
-    conditions.append(sql.SQL("j.resolved_at is null"))
-    if wanted.code is not None:
-        conditions.append(sql.SQL("j.code = %(code)s"))
-    if wanted.run_id is not None:
-        conditions.append(sql.SQL("j.run_id = %(run_id)s"))
-    chosen = sql.SQL("and exists (select from rejections j where {})").format(sql.SQL(" and ").join(conditions))
     query = sql.SQL(
         """
-        select r.content_hash, r.slice, r.payload::text, r.constants, r.last_seen_at
-        from raw_records r
-        where r.source = %(source)s
-        and r.content_hash > %(after)s
-        and not exists (
-            select
+        with page as materialized (
+            {page}
+            limit %(limit)s
+        ),
+        unread as materialized (
+            select j.content_hash
             from rejections j
-            where j.source = r.source
-            and j.content_hash = r.content_hash
+            where j.source = %(source)s
+            and j.content_hash = any(array(select content_hash from page))
             and j.resolved_at is null
             and j.stage = 'read'
             and j.code <> 'ambiguous_key'
         )
-        {chosen}
-        order by r.content_hash
-        limit %(limit)s
+        select
+            p.content_hash, r.slice, r.payload::text, r.constants, r.last_seen_at,
+            r.content_hash is not null and p.content_hash <> all(array(select content_hash from unread))
+        from page p
+        left join raw_records r on r.source = %(source)s and r.content_hash = p.content_hash
+        order by p.content_hash
         """
-    ).format(chosen=chosen if wanted.rejected else sql.SQL(""))
+    ).format(page=_wanted(wanted))
     params = {
         "source": wanted.source,
         "after": after,
@@ -91,24 +88,55 @@ def list_kept(conn: Connection, wanted: Wanted, *, after: UUID, limit: int) -> l
         "run_id": wanted.run_id,
         "limit": limit,
     }
-    return [
+    rows = conn.execute(query, params).fetchall()
+    kept = [
         Kept(content_hash=hash_, slice=slice_, payload=payload, constants=constants or {}, last_seen_at=seen_at)
-        for hash_, slice_, payload, constants, seen_at in conn.execute(query, params).fetchall()
+        for hash_, slice_, payload, constants, seen_at, is_readable in rows
+        if is_readable
     ]
+    return kept, rows[-1][0] if len(rows) == limit else None
 
 
-def count_not_replayable(conn: Connection, wanted: Wanted) -> int:
-    """How many open rejections cannot be replayed: their records could not be read, or are no longer kept."""
+def _wanted(wanted: Wanted) -> sql.Composable:
+    """The content hashes of the wanted records, in order."""
+    if not wanted.rejected:
+        return sql.SQL(
+            """
+            select r.content_hash
+            from raw_records r
+            where r.source = %(source)s
+            and r.content_hash > %(after)s
+            order by r.content_hash
+            """
+        )
+    return sql.SQL(
+        """
+        select distinct j.content_hash
+        from rejections j
+        where {open}
+        and j.content_hash > %(after)s
+        order by j.content_hash
+        """
+    ).format(open=_open(wanted))
+
+
+def _open(wanted: Wanted) -> sql.Composed:
+    """Whether the rejection `j` is an open one that is wanted."""
     conditions = [sql.SQL("j.source = %(source)s"), sql.SQL("j.resolved_at is null")]
     if wanted.code is not None:
         conditions.append(sql.SQL("j.code = %(code)s"))
     if wanted.run_id is not None:
         conditions.append(sql.SQL("j.run_id = %(run_id)s"))
+    return sql.SQL(" and ").join(conditions)
+
+
+def count_not_replayable(conn: Connection, wanted: Wanted) -> int:
+    """How many open rejections cannot be replayed: their records could not be read, or are no longer kept."""
     query = sql.SQL(
         """
         select count(*)
         from rejections j
-        where {where}
+        where {open}
         and (
             (j.stage = 'read' and j.code <> 'ambiguous_key')
             or not exists (
@@ -116,7 +144,7 @@ def count_not_replayable(conn: Connection, wanted: Wanted) -> int:
             )
         )
         """
-    ).format(where=sql.SQL(" and ").join(conditions))
+    ).format(open=_open(wanted))
     params = {"source": wanted.source, "code": wanted.code, "run_id": wanted.run_id}
     ((found,),) = conn.execute(query, params).fetchall()
     return int(found)
