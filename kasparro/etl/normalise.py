@@ -186,7 +186,7 @@ def _template(source: Source, name: str, template: str) -> Callable[..., Any]:
             word = known[key] if key in known else get(fields)
             if not word:
                 return None
-            words.append(values.text(word, limit))
+            words.append(word if key in known else values.text(word, limit))
         return "".join(words)
 
     return fill
@@ -255,13 +255,14 @@ def _getter(source: Source, spec: FieldMap) -> Getter:
         group = None
         for lookup in lookups:
             found = lookup(fields)
-            if found is None or found == "":
+            if isinstance(found, str):
+                if not found or found.isspace():
+                    continue
+            elif found is None:
                 continue
-            if isinstance(found, dict):
+            elif isinstance(found, dict):
                 # No value, but one of the other paths may lead into it.
                 group = found
-                continue
-            if isinstance(found, str) and found.isspace():
                 continue
             if picky and (_is_null(found, nulls) or (spec.zero_is_null and values.is_zero(found))):
                 continue

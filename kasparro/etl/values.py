@@ -76,16 +76,18 @@ def is_zero(found: Any) -> bool:
 
 def text(found: Any, limit: int) -> str:
     """Stripped text of at most `limit` characters; whole numbers count as text, as ids often are numbers."""
-    if isinstance(found, Decimal) and 0 <= found.adjusted() < 40 and found == found.to_integral_value():
-        found = f"{found:f}"
     if not isinstance(found, str):
-        raise BadValueError("not_text", f"must be text, got {show(found)}")
-    word = found.strip()
+        if not (isinstance(found, Decimal) and 0 <= found.adjusted() < 40 and found == found.to_integral_value()):
+            raise BadValueError("not_text", f"must be text, got {show(found)}")
+        found = f"{found:f}"
+    word: str = found.strip()
+    unstorable = "\x00" in word
     if not word.isascii():
         word = word.translate(_UNSEEN).strip().strip(_JOINERS)
+        unstorable = UNSTORABLE.search(word) is not None
     if len(word) > limit:
         raise BadValueError("too_long", f"must have at most {limit} characters, got {len(word)}")
-    if (not word.isascii() and UNSTORABLE.search(word)) or "\x00" in word:
+    if unstorable:
         raise BadValueError("bad_text", f"has characters that are no text, got {show(word)}")
     return word
 
@@ -142,6 +144,9 @@ def _decimal(found: Any) -> Decimal:
         return Decimal(0)
     if not -_SANE_EXPONENT <= value.adjusted() <= _SANE_EXPONENT:
         raise BadValueError("out_of_range", f"must be within {MAX_NUMBER}, got {show(found)}")
+    if isinstance(found, str):
+        # Short enough, as was seen above.
+        return value
     rounded = _LONGEST.plus(value)
     if rounded != value:
         raise BadValueError("out_of_range", f"must have at most {MAX_NUMBER_CHARACTERS} digits, got {show(found)}")

@@ -58,7 +58,11 @@ REPLAYED_FILES = Settling(
 
 
 def create(conn: Connection, source: str, settling: Settling, *, version: int | None = None) -> None:
-    """Find each record's listing, whether a later record of the batch has its key, and what it will do to quotes."""
+    """Find each record's listing, whether a later record of the batch has its key, and what it will do to quotes.
+
+    There is one listing; the limit only says so to Postgres, which would else compare every record with every listing
+    of a new source.
+    """
     query = sql.SQL(
         """
         create temporary table settled on commit drop as
@@ -82,7 +86,13 @@ def create(conn: Connection, source: str, settling: Settling, *, version: int | 
                 {version} as file_version,
                 {silent} as silent
             from batch b
-            join listings l on l.source = %(source)s and l.external_id = b.external_id
+            cross join lateral (
+                select id
+                from listings
+                where source = %(source)s
+                and external_id = b.external_id
+                limit 1
+            ) l
             left join quotes q on q.listing_id = l.id and q.observed_at = b.observed_at
             where b.code is null
         ) s

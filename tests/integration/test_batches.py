@@ -281,3 +281,21 @@ def test_few_rejections_are_looked_at_when_many_are_open(etl, many_open):
     etl.run(page(*(record(f"c{number}") for number in range(100))), batch_records=10)
     etl.writes()
     assert etl.value(looked_at) - before < 5000
+
+
+def test_few_raw_records_are_looked_at_when_many_are_kept(etl):
+    """Also while Postgres has no statistics of them: the first minute of a new source is its busiest."""
+    etl.conn.execute(
+        """
+        insert into raw_records
+        select 'coinpaprika', gen_random_uuid(), '', 'other', '{}', null, 0, now(), now()
+        from generate_series(1, 20000)
+        """
+    )
+    looked_at = "select seq_tup_read + idx_tup_fetch from pg_stat_user_tables where relname = 'raw_coinpaprika'"
+    etl.writes()
+    before = etl.value(looked_at)
+    etl.run(page(*(record(f"c{number}") for number in range(100))), batch_records=10)
+    etl.writes()
+    assert etl.value(looked_at) - before < 1000
+    etl.empty()
