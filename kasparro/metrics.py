@@ -68,8 +68,10 @@ STALE = _gauge("source_stale", "Whether /health calls the source stale", "source
 FRESHNESS = _gauge("source_freshness_seconds", "Age of the source's newest quote", "source")
 WATERMARK_LAG = _gauge("watermark_lag_seconds", "Age of the newest watermark among the source's slices", "source")
 
-RECORDS = _counter("records", "Records read, by what became of them", "source", "outcome")
-EXPECTED_REJECTIONS = _counter("expected_rejections", "Rejected records that the source expects", "source")
+RECORDS = _counter("records", "Records read, by what became of them, or replayed", "source", "outcome")
+EXPECTED_REJECTIONS = _counter(
+    "expected_rejections", "Rejected records that the source expects, replays left out", "source"
+)
 RAW_RECORDS = _counter("raw_records", "Raw records that were new", "source")
 FUTURE_DATED = _counter("future_dated_records", "Records dated after the run that read them", "source")
 READ_BYTES = _counter("read_bytes", "Bytes read from files and upstreams, decompressed", "source")

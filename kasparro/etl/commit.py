@@ -22,7 +22,7 @@ from kasparro.etl.job import Job
 from kasparro.etl.refusals import Refusal
 from kasparro.etl.source import Duplicates
 from kasparro.fields import FieldNotes, Rename
-from kasparro.model import Checkpoint, Normalised, Page
+from kasparro.model import REPLAY, Checkpoint, Normalised, Page
 from kasparro.store import (
     batches,
     checkpoints,
@@ -192,6 +192,8 @@ class Committer:
                 counts = write(conn)
                 runs.count_up(conn, job.run.id, counts, traffic, batches=1)
                 totals.count_up(conn, job.source.name, counts, traffic)
+                if job.run.slice == REPLAY:
+                    totals.count_replayed(conn, job.source.name, counts)
                 job.at("load", "after", conn=conn)
                 if reached is not None:
                     job.at("checkpoint", conn=conn)

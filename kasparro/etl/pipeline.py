@@ -253,6 +253,7 @@ class Pipeline:
         A page of a file is one batch: what is committed of a file is what its checkpoint proves the next time.
         """
         pages = reader.read(start.slice, start)
+        proven = job.source.files is not None and bool(start.position)
         size = self._settings.batch_records if job.source.files is None else sys.maxsize
         while True:
             with job.stage("read"):
@@ -260,7 +261,8 @@ class Pipeline:
                 if page is None:
                     return
                 job.pages += 1
-                job.seen.note_page(page)
+                proven = proven and not page.anew
+                job.seen.note_page(page, proven=proven)
                 records = page.records
                 if job.at("read", page=job.pages) and records:
                     records = [normalise.spoil(records[0]), *records[1:]]

@@ -18,20 +18,25 @@ OPTIONAL_FIELDS = ("market_cap_usd", "volume_24h_usd", "change_24h_pct", "rank",
 
 @define(kw_only=True)
 class Seen:
-    """Grows with the run: pages as they are read, quotes as they are committed."""
+    """Grows with the run: pages as they are read, quotes as they are committed.
+
+    `confirmed`: some of what was read before was proven to be there still.
+    """
 
     pages: int = 0
     last_page_records: int = 0
     unchanged: bool = False
+    confirmed: bool = False
     quotes: int = 0
     absent: Counter[str] = field(factory=Counter)
     external_ids: set[str] = field(factory=set)
 
-    def note_page(self, page: Page) -> None:
-        """A page was read."""
+    def note_page(self, page: Page, *, proven: bool) -> None:
+        """A page was read. `proven`: what its slice's checkpoint says had been read is as it was."""
         self.pages += 1
         self.last_page_records = len(page.records)
         self.unchanged = page.unchanged
+        self.confirmed = self.confirmed or proven or page.unchanged
 
     def note_items(self, items: Sequence[Normalised]) -> None:
         """A batch of these was committed."""

@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.5
 # Leases that a claim goes on for without being told whose the source is: a batch holds the lease row for less than one.
 _CLAIM_LEASES = 4
+# What a run failed of, wholly or in part, for what became of its records; and how one ends that came to its end.
+_REJECTIONS = "rejections"
+_CAME_TO_ITS_END = (RunStatus.SUCCEEDED, RunStatus.PARTIAL)
 
 
 @frozen(kw_only=True)
@@ -181,9 +184,8 @@ class Tenure:
     def end(self, job: Job, ending: run_endings.Ending) -> RunResult:
         """Write how the run ended and when the next is due, and give the lease back, in one fenced transaction.
 
-        A run that succeeded with rejections its source does not expect is
-        partial. Safe to call again when it is not known whether it arrived. Raises LeaseLostError when somebody took
-        over, who then closed the run already.
+        Safe to call again when it is not known whether it arrived. Raises LeaseLostError when somebody took over, who
+        then closed the run already.
         """
         with self._database.transaction() as conn:
             leases.limit_waits(conn, lease_seconds=self._settings.lease_seconds)
@@ -195,9 +197,7 @@ class Tenure:
                     fields = {**seen.as_json(), "inputs": job.inputs}
                     runs.note_fields(conn, job.run.id, fields, fingerprint=seen.fingerprint)
             counts, traffic = runs.get_tallies(conn, job.run.id)
-            if ending.status is RunStatus.SUCCEEDED and counts.rejected > counts.rejected_expected:
-                why = rejections.describe(conn, job.source.name, job.run.id)
-                ending = evolve(ending, status=RunStatus.PARTIAL, error_code="rejections", error_message=why)
+            ending = _by_records(conn, job, ending, counts)
             if written is None:
                 seconds = self._close(conn, job, ending)
                 held_seconds = self._settings.lease_seconds
@@ -244,3 +244,25 @@ class Tenure:
             schedules.note_end(conn, job.source.name, status=ending.status.value, state=after)
         leases.release(conn, job.lease)
         return seconds
+
+
+def _by_records(conn: Connection, job: Job, ending: run_endings.Ending, counts: Counts) -> run_endings.Ending:
+    """What a run that came to its end is called for what became of its records.
+
+    With rejections that its source does not expect it is partial. It failed when it gave no quote and nothing was there
+    as before; and when nothing was new since a run that failed so, for nothing got better.
+    """
+    if ending.status is RunStatus.SUCCEEDED and counts.rejected > counts.rejected_expected:
+        why = rejections.describe(conn, job.source.name, job.run.id)
+        ending = evolve(ending, status=RunStatus.PARTIAL, error_code=_REJECTIONS, error_message=why)
+    is_partial = ending.status is RunStatus.PARTIAL
+    gave_nothing = counts.read == (counts.rejected if is_partial else 0)
+    if job.run.slice != LIVE or job.accept_rejections or not gave_nothing or ending.status not in _CAME_TO_ITS_END:
+        return ending
+    if is_partial and not job.seen.confirmed:
+        return evolve(ending, status=RunStatus.FAILED)
+    fruitless = run_endings.find_fruitless(conn, job.source.name)
+    if fruitless is None:
+        return ending
+    why = ending.error_message or f"nothing is new since run {fruitless}, of which no record gave a quote"
+    return evolve(ending, status=RunStatus.FAILED, error_code=ending.error_code or _REJECTIONS, error_message=why)

@@ -79,6 +79,7 @@ ROUTES: Sequence[tuple[str, Callable[[Parts], Resource]]] = (
     ("/openapi.json", lambda p: openapi.OpenApi(openapi.build(p.sources, keys_needed=p.keys_needed))),
     ("/", lambda _: static.Page("dashboard.html", parsers={"every": params.whole(1, 86_400)})),
     ("/docs", lambda _: static.Page("docs.html")),
+    ("/favicon.ico", lambda _: static.Icon()),
     ("/pages/{name}", lambda _: static.page_files()),
     ("/docs/{name}", lambda _: static.reader_files()),
 )

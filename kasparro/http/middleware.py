@@ -16,7 +16,7 @@ from kasparro.http.resource import Resource
 logger = logging.getLogger("kasparro.http")
 
 # Paths that need no key: probes, scrapers, and the pages that explain the rest.
-_OPEN_PATHS = frozenset({"/", "/health", "/metrics", "/docs", "/openapi.json"})
+_OPEN_PATHS = frozenset({"/", "/health", "/metrics", "/docs", "/openapi.json", "/favicon.ico"})
 _OPEN_PREFIXES = ("/health/", "/pages/", "/docs/")
 
 

@@ -1,18 +1,21 @@
-"""GET /, /docs and the files of both: pages for people, read once at the start and served from memory.
+"""GET /, /docs, the files of both and the icon: pages for people, read once at the start and served from memory.
 
 They need neither a key nor the database: what they show they ask of the API, as any client would.
 """
 
 import hashlib
+import html
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
+from string import Template
 
 import falcon
 from attrs import field, frozen
 
 from kasparro import errors
-from kasparro.http import params
+from kasparro.http import params, render
+from kasparro.http.errors import Problem
 from kasparro.http.resource import Resource
 
 _PAGES = Path(__file__).with_name("pages")
@@ -25,6 +28,7 @@ _MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+_REFUSED = Template((_PAGES / "refused.html").read_text(encoding="utf-8"))
 # Only files of this service run and are asked for, none of them inline: a price or a message cannot become a script.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -66,11 +70,20 @@ class Page(Resource):
         self._parsers = parsers or {}
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """The page; a query is for its scripts."""
-        params.parse(req, self._parsers)
+        """The page; a query is for its scripts. To a browser a wrong one is refused in words, on a page."""
         resp.set_header("Content-Security-Policy", _POLICY)
         resp.set_header("Referrer-Policy", "no-referrer")
-        send_content(req, resp, self._content)
+        try:
+            params.parse(req, self._parsers)
+        except Problem as ex:
+            if req.client_prefers((render.MEDIA_PROBLEM, falcon.MEDIA_HTML)) != falcon.MEDIA_HTML:
+                raise
+            resp.status = ex.status
+            resp.set_header("Cache-Control", "no-store")
+            resp.content_type = _MEDIA_TYPES[".html"]
+            resp.text = _REFUSED.substitute(detail=html.escape(ex.message), path=req.path)
+        else:
+            send_content(req, resp, self._content)
 
 
 class Files(Resource):
@@ -88,6 +101,20 @@ class Files(Resource):
         if content is None:
             raise errors.NotFoundError(f"there is no file {name[:100]!r}")
         send_content(req, resp, content)
+
+
+class Icon(Resource):
+    """The icon, where browsers look for it that show an answer which is no page."""
+
+    needs_database = False
+
+    def __init__(self) -> None:
+        self._content = _read(_PAGES / "icon.svg")
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The icon of the pages."""
+        params.parse(req, {})
+        send_content(req, resp, self._content)
 
 
 def page_files() -> Files:

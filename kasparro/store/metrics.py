@@ -27,7 +27,7 @@ _TOTALS = (
     metrics.REQUEST_SECONDS,
     metrics.READ_BYTES,
 )
-_OUTCOMES = ("inserted", "updated", "unchanged", "duplicate", "rejected")
+_OUTCOMES = ("inserted", "updated", "unchanged", "duplicate", "rejected", "replayed")
 
 
 def list_samples(conn: db.Connection, configured: Sequence[model.SourceInfo]) -> Iterator[Sample]:
@@ -125,10 +125,17 @@ def _list_totals(conn: db.Connection) -> dict[str, tuple[float, ...]]:
     rows = conn.execute(
         """
         select
-            source, inserted, updated, unchanged, duplicate, rejected, rejected_expected, raw_inserted, future_dated,
-            requests, retries, throttled, throttled_seconds, request_seconds, bytes_read
-        from source_totals
-        order by source
+            t.source,
+            t.inserted - coalesce(p.inserted, 0), t.updated - coalesce(p.updated, 0),
+            t.unchanged - coalesce(p.unchanged, 0), t.duplicate - coalesce(p.duplicate, 0),
+            t.rejected - coalesce(p.rejected, 0),
+            coalesce(p.inserted + p.updated + p.unchanged + p.duplicate + p.rejected, 0),
+            t.rejected_expected - coalesce(p.rejected_expected, 0),
+            t.raw_inserted, t.future_dated, t.requests, t.retries, t.throttled, t.throttled_seconds,
+            t.request_seconds, t.bytes_read
+        from source_totals t
+        left join replay_totals p on p.source = t.source
+        order by t.source
         """
     )
     return {row[0]: row[1:] for row in rows}

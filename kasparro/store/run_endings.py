@@ -60,6 +60,41 @@ def finish(conn: Connection, lease: Lease, run: Run, ending: Ending) -> float:
     return float(seconds)
 
 
+def find_fruitless(conn: Connection, source: str) -> int | None:
+    """The last live run of a failing source that read records, if none of them gave a quote and some are still open."""
+    row = conn.execute(
+        """
+        select u.id
+        from schedules s
+        cross join lateral (
+            select r.id, r.status, r.records_read, r.rejected
+            from runs r
+            where r.source = s.source
+            and r.slice = ''
+            and r.records_read > 0
+            and r.finished_at is not null
+            order by -r.id
+            limit 1
+        ) u
+        where s.source = %(source)s
+        -- Of a source that does well nobody has to look back to where it read something.
+        and s.failures > 0
+        and u.status = 'failed'
+        and u.records_read = u.rejected
+        and exists (
+            select
+            from rejections j
+            where j.source = s.source
+            and not j.expected
+            and j.resolved_at is null
+            and j.run_id >= u.id
+        )
+        """,
+        {"source": source},
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
 @frozen(kw_only=True)
 class Crash:
     """A run that was found dead, and how long it lived at most."""

@@ -45,6 +45,29 @@ def count_up(conn: Connection, source: str, counts: Counts, traffic: Traffic) ->
     )
 
 
+def count_replayed(conn: Connection, source: str, counts: Counts) -> None:
+    """Note that what was counted for a source was a replay's, so that it can be told apart."""
+    conn.execute(
+        """
+        insert into replay_totals as t (
+            source, inserted, updated, unchanged, duplicate, rejected, rejected_expected
+        )
+        values (
+            %(source)s, %(inserted)s, %(updated)s, %(unchanged)s, %(duplicate)s, %(rejected)s, %(rejected_expected)s
+        )
+        on conflict (source) do update
+        set
+            inserted = t.inserted + excluded.inserted,
+            updated = t.updated + excluded.updated,
+            unchanged = t.unchanged + excluded.unchanged,
+            duplicate = t.duplicate + excluded.duplicate,
+            rejected = t.rejected + excluded.rejected,
+            rejected_expected = t.rejected_expected + excluded.rejected_expected
+        """,
+        {"source": source, **asdict(counts)},
+    )
+
+
 def count_run(conn: Connection, source: str, *, status: str, seconds: float) -> None:
     """Count a run that ended."""
     conn.execute(

@@ -21,7 +21,7 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 # Every table that tests write, those that refer to others first.
 TABLES = (
     "latest_quotes", "quotes", "listings", "assets", "anomalies", "runs", "checkpoints", "schedules", "source_totals",
-    "run_totals", "anomaly_totals", "drift_totals", "drifts", "rejections", "buckets",
+    "run_totals", "replay_totals", "anomaly_totals", "drift_totals", "drifts", "rejections", "buckets",
 )  # fmt: skip
 KEYS = {"ann": Secret("key-of-ann-123"), "bob": Secret("key-of-bob-456")}
 ANN = {"X-API-Key": "key-of-ann-123"}

@@ -58,6 +58,12 @@ def check_counts(etl: Etl) -> None:
     from_totals = sql.SQL("select source, {} from source_totals where records_read > 0 order by source")
     summed = etl.conn.execute(from_runs.format(sums)).fetchall()
     assert [row for row in summed if row[1]] == etl.conn.execute(from_totals.format(totals)).fetchall()
+    replayed = (
+        "select source, sum(unchanged), sum(rejected) from runs where slice = 'replay' and batches > 0 group by 1"
+    )
+    assert etl.rows(f"{replayed} order by 1") == etl.rows(
+        "select source, unchanged, rejected from replay_totals order by 1"
+    )
     ended = "select source, status, count(*) from runs where finished_at is not null group by 1, 2 order by 1, 2"
     assert etl.rows(ended) == etl.rows("select source, status, runs from run_totals order by 1, 2")
 

@@ -85,6 +85,18 @@ def test_slice_fails_and_nothing_is_deleted_when_a_file_was_truncated(etl, folde
     assert run().counts == Counts(read=1, inserted=1, raw_inserted=1)
 
 
+def test_run_fails_when_it_loaded_and_confirmed_nothing(etl, folder, run):
+    """It is no success, nor is the next that finds nothing new; one bad file beside a good one spoils nothing."""
+    statuses = []
+    for name, text in (("a.csv", row("A", "x")), ("a.csv", row("A", "x")), ("b.csv", B), ("c.csv", "C\n")):
+        (folder / name).write_text(HEADER + text)
+        result = run()
+        succeeded = etl.value("select last_success_at is not null from schedules")
+        statuses.append((result.status.value, result.error_code, succeeded))
+    assert statuses[:2] == [("failed", "rejections", False)] * 2
+    assert statuses[2:] == [("succeeded", None, True), ("partial", "rejections", True)]
+
+
 def test_file_is_read_anew_when_another_one_replaced_it(etl, folder, run):
     """The same name, and at least as long; nothing of the old one is deleted."""
     (folder / "a.csv").write_text(HEADER + A)

@@ -145,12 +145,15 @@ def test_source_that_never_ran_has_zeros(api: fixtures.Api) -> None:
 
 
 def test_counters_come_from_totals(api: fixtures.Api) -> None:
-    """Those of a source that is no longer configured stay."""
+    """Those of a source that is no longer configured stay; a replay was counted for no record that was read."""
     add_history(api, "csv")
     add_history(api, "removed")
+    api.conn.execute("insert into replay_totals (source, inserted) values ('removed', 2)")
     found = scrape(api)
-    for source in ("csv", "removed"):
+    for source, replayed in (("csv", 0), ("removed", 2)):
+        assert found["records_total", source, "inserted"] == 7 - replayed
         assert found["records_total", source, "rejected"] == 3
+        assert found["records_total", source, "replayed"] == replayed
         assert found["expected_rejections_total", source] == 1
         assert (found["runs_total", source, "failed"], found["run_seconds_total", source, "failed"]) == (1, 2.5)
         assert found["upstream_request_seconds_total", source] == 2.25

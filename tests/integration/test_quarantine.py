@@ -42,7 +42,7 @@ def test_batch_is_loaded_when_its_share_of_rejections_is_allowed(etl, good, bad,
     result = etl.run(batch(good, bad), of=source(max_rejected_share=share))
     assert len(etl.quotes()) == (good if loaded else 0)
     assert result.error_code == ("rejections" if loaded else "too_many_rejections")
-    assert result.status is (RunStatus.PARTIAL if loaded else RunStatus.FAILED)
+    assert result.status is (RunStatus.PARTIAL if loaded and good else RunStatus.FAILED)
     assert etl.value("select count(*) from rejections") == bad
 
 

@@ -59,7 +59,7 @@ def test_page_files_exist(client: testing.TestClient, path: str) -> None:
         assert result.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/pages/dashboard.js", "/docs/swagger-ui.css"])
+@pytest.mark.parametrize("path", [*PAGES, "/favicon.ico", "/pages/dashboard.js", "/docs/swagger-ui.css"])
 def test_file_is_not_sent_again_to_who_has_it(client: testing.TestClient, path: str) -> None:
     """Browsers ask each time, so that a new version shows at once, and get a 304."""
     tag = client.simulate_get(path).headers["ETag"]
@@ -81,6 +81,17 @@ def test_page_refuses_parameters_that_it_does_not_know(client: testing.TestClien
     """As every path does; how often the dashboard looks is known."""
     assert client.simulate_get(path).status_code == 400
     assert client.simulate_get("/?every=60").status_code == 200
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_refuses_a_browser_in_words(client: testing.TestClient, path: str) -> None:
+    """As a page, in which what was asked for is text; other clients get the problem as everywhere."""
+    result = client.simulate_get(f"{path}?<b>=1", headers={"Accept": "text/html,application/xml;q=0.9,*/*;q=0.8"})
+    assert (result.status_code, result.headers["Content-Type"]) == (400, "text/html; charset=utf-8")
+    assert "&lt;b&gt; is not known here" in result.text
+    assert f'href="{path}"' in result.text
+    assert "default-src 'none'" in result.headers["Content-Security-Policy"]
+    assert client.simulate_get(f"{path}?x=1").headers["Content-Type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)

@@ -72,7 +72,7 @@ function state(health) {
   if (health.stale) {
     return { text: "stale", status: "stale", class: "tag" };
   }
-  return health.last_success_at ? { text: "fresh", status: "ok", class: "tag" } : { text: "no data yet", status: "off", class: "tag" };
+  return health.last_success_at && health.data_age_seconds !== null ? { text: "fresh", status: "ok", class: "tag" } : { text: "no data yet", status: "off", class: "tag" };
 }
 
 function nextRun(health, run) {
