@@ -39,7 +39,8 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
             print(f"{source.name}: {removed:,} quotes removed that their records no longer yield")
         if replay.not_replayed:
             print(
-                f"{source.name}: {replay.not_replayed:,} rejections stay: their records could not be read, or are gone"
+                f"{source.name}: {replay.not_replayed:,} rejections stay: their records could not be read, are gone, "
+                "or kept out by a drift that nobody accepted (kasparro drift list)"
             )
     return stop.exit_code if stop.is_set() else runner.exit_code([outcome], cron=False)
 

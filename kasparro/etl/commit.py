@@ -27,6 +27,7 @@ from kasparro.store import (
     batches,
     checkpoints,
     drifts,
+    held_drifts,
     known_listings,
     leases,
     listings,
@@ -159,8 +160,11 @@ class Committer:
                 # What such records look like is not what is usual.
                 notes = evolve(batch.notes, learned={}, resolved=())
                 drifts.write(conn, job.source.name, job.run.id, notes)
+            drift_id = None
+            if (why := batch.refusal) is not None:
+                drift_id = held_drifts.find_newest(conn, job.source.name, path=why.path, kind=why.kind)
             with unended.noted(conn, end):
-                return batches.load_rejected(conn, origin)
+                return batches.load_rejected(conn, origin, drift_id=drift_id)
 
         self.commit(job, rejected, write)
         job.note_batch(batch.page.slice, 0)

@@ -131,14 +131,15 @@ class Watch:
 
     def _changed_content(self, page: Page, seen: Profile, known: KnownFields) -> list[Difference]:
         """The fields by which listings say something else on this page than before, but for what a person accepted."""
-        if not self._source.reads_all or self._slice != LIVE:
-            # The past, and what is new alone, is no second look at the same.
+        if self._slice.startswith(BACKFILL_PREFIX):
             return []
         # What was loaded since such a drift was seen is no measure of whether it is over.
         drifts = [one for one in self._open(known) if one.rescaled]
         before = min(drifts, key=lambda one: one.first_run_id, default=None)
         pairs = self._pairs(page, self.normalise, before)
-        changes = content.changes(pairs, self._past.find_names, begins=self._seen.pages == 1)
+        changes = content.changes(
+            pairs, self._past.find_names, whole=self._source.reads_all, begins=self._seen.pages == 1
+        )
         self._as_before |= {name for name, change in changes.items() if change is Change.NONE}
         found = {}
         for name, change in changes.items():
@@ -226,7 +227,7 @@ class Watch:
         if not names:
             # There is nothing to map, and nothing to lose.
             action, policy = DriftAction.WARNED, Policy.WARN
-        if each.rescaled or (each.kind is DriftKind.RENAMED and action is not DriftAction.MAPPED):
+        if (each.rescaled and each.certain) or (each.kind is DriftKind.RENAMED and action is not DriftAction.MAPPED):
             # Under its old name the field is missing, whatever is read there.
             missing = self._source.drift.of(DriftKind.MISSING, required=self._is_required(each.path))
             policy = max(policy, missing, key=lambda one: one.severity)

@@ -7,7 +7,7 @@ explains.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
 from statistics import median
@@ -72,11 +72,16 @@ def unproven(pairs: Sequence[Pair], fields: Iterable[str], times: Times) -> froz
     return frozenset(name for name in fields if not _gives(items, name) or not _agree(pairs, name, times))
 
 
-def changes(pairs: Sequence[Pair], find_names: FindNames, *, begins: bool) -> dict[str, Change]:
-    """How fields of what a source has now changed; those of which too few listings tell are left out.
+def changes(pairs: Sequence[Pair], find_names: FindNames, *, whole: bool, begins: bool) -> dict[str, Change]:
+    """How fields changed; those of which too few listings tell are left out.
 
-    Ids are only looked at when a read `begins`: behind its first page may be whatever a source gives more of.
+    Of a source that gives the `whole` of what it has, since it was read last; of others only numbers, since the quotes
+    nearest in time, where those are near. Ids are only looked at when a read `begins`: behind its first page may be
+    whatever a source gives more of.
     """
+    if not whole:
+        near = [(item, before) for item, before in pairs if _are_near(item, before)]
+        return {name: _change(off, _SCALE_OF_FILES, doubtful=_SCALE) for name, off in _offs(near).items()}
     found = {name: _change(off, _SCALE) for name, off in _offs(pairs).items()}
     named = [(item, before) for item, before in pairs if item.symbol_key and item.name]
     others = [_names_differ(item, before) for item, before in named if before is not None]
@@ -87,14 +92,23 @@ def changes(pairs: Sequence[Pair], find_names: FindNames, *, begins: bool) -> di
     return found
 
 
-def changes_of_file(pairs: Sequence[Pair]) -> dict[str, Change]:
-    """How numbers changed since the quotes known nearest in time, if those are near; of too few, they are left out."""
-    near = [
-        (item, before)
-        for item, before in pairs
-        if item.quote and before and before.valued_at and abs(item.quote.observed_at - before.valued_at) <= _NEAR
-    ]
-    return {name: _change(off, _SCALE_OF_FILES, doubtful=_SCALE) for name, off in _offs(near).items()}
+def stays_out(
+    found: Mapping[str, Change], fields: Collection[str], undecided: Collection[str], *, accepted: bool
+) -> bool:
+    """Whether records stay out that a drift of `fields` kept out, if this is how they changed.
+
+    Not when these are as they were, by a map that was mended, or `accepted`; but for what is `undecided` beside it.
+    """
+    others = {name for name, change in found.items() if change is Change.CERTAIN}
+    if accepted:
+        return not others.isdisjoint(undecided)
+    return not others.isdisjoint({*fields, *undecided}) or found.keys().isdisjoint(fields)
+
+
+def _are_near(item: Normalised, before: KnownListing | None) -> bool:
+    if item.quote is None or before is None or before.valued_at is None:
+        return False
+    return abs(item.quote.observed_at - before.valued_at) <= _NEAR
 
 
 def _change(off: float, certain: float, *, doubtful: float = math.inf) -> Change:

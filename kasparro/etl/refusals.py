@@ -20,11 +20,16 @@ _OTHER = {
 
 @frozen(kw_only=True)
 class Refusal:
-    """Why a page is not loaded, the quote field that it is about, and whether its records are kept as rejections."""
+    """Why a page is not loaded, the quote field that it is about, and whether its records are kept as rejections.
+
+    `path` and `kind` are those of the drift.
+    """
 
     message: str
     field: str
     keep: bool
+    path: str
+    kind: DriftKind
 
 
 def refused(items: Sequence[Normalised], refusal: Refusal) -> list[Normalised]:
@@ -55,4 +60,6 @@ def of_drift(each: Difference, slice_name: str, name: str, *, keep: bool) -> Ref
         "right, or mend the field map",
         field=name,
         keep=keep,
+        path=each.path,
+        kind=each.kind,
     )

@@ -4,22 +4,25 @@ Replaying is idempotent: which record a quote belongs to follows from the raw re
 replay that was killed is simply started again. Nothing is missing meanwhile: new quotes come before stale ones go.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID
 
 from attrs import evolve
 
-from kasparro.etl import backfill, commit, normalise
+from kasparro.etl import backfill, commit, content, normalise, profile
 from kasparro.etl.commit import Committer
 from kasparro.etl.job import Job
 from kasparro.etl.readers import json_text
 from kasparro.etl.source import Source
 from kasparro.model import BACKFILL_PREFIX, REPLAY, Normalised, Page
-from kasparro.store import ambiguous, batches, contradictions, replays
+from kasparro.store import ambiguous, batches, contradictions, held_drifts, replays
 from kasparro.store.batches import Origin
 from kasparro.store.db import Connection, Database
 from kasparro.store.replays import Kept, Owned, Wanted
 from kasparro.tallies import Counts
+
+logger = logging.getLogger(__name__)
 
 # Records that are read, and committed, together.
 _PAGE_RECORDS = 1000
@@ -39,6 +42,7 @@ class Replay:
         if not self._wanted.rejected:
             # Records of the time in which a rename was in force are read as they were then.
             self._committer.rename_fields(job, with_ended=True)
+        self._wanted = evolve(self._wanted, apart_from=self._kept_out(job))
         if job.source.files is not None and self._wanted.code in (None, contradictions.CODE):
             self._look_again(job)
         self._reload(job)
@@ -51,6 +55,29 @@ class Replay:
                 self._reload(job)
             self._remove_empty_listings(job)
         self._committer.match(job)
+
+    def _kept_out(self, job: Job) -> list[int]:
+        """The drifts whose records stay out: today's map still gives other values than were known, and nobody said that
+        those are right."""
+        past = self._committer.past(job)
+        with self._database.connection() as conn:
+            held = held_drifts.list_rescaled(conn, job.source.name)
+            undecided = held_drifts.list_undecided(conn, job.source.name) if held else frozenset()
+        kept_out = []
+        for each in held:
+            items = self._sample(job, each.drift.id)
+            pairs = list(zip(items, past.find_listings(items, each.drift), strict=True))
+            changes = content.changes(pairs, past.find_names, whole=job.source.reads_all, begins=True)
+            if content.stays_out(changes, each.fields, undecided, accepted=each.accepted):
+                kept_out.append(each.drift.id)
+                logger.warning("records not replayed", extra={"drift_id": each.drift.id, "path": each.drift.path})
+        return kept_out
+
+    def _sample(self, job: Job, drift_id: int) -> list[Normalised]:
+        wanted = Wanted(source=job.source.name, rejected=True, drift_id=drift_id)
+        with self._database.connection() as conn:
+            kept, _ = replays.list_kept(conn, wanted, after=replays.FIRST_HASH, limit=profile.SAMPLE_RECORDS)
+        return _Normaliser(job.source).items_of(kept)
 
     def _look_again(self, job: Job) -> None:
         """Which of the rows that contradicted each other still do, wherever their records stand."""

@@ -125,13 +125,16 @@ def load(conn: Connection, origin: Origin, *, around_raw: Callable[[str], object
     return evolve(_count(conn, origin, raw_inserted), removed=removed)
 
 
-def load_rejected(conn: Connection, origin: Origin) -> Counts:
-    """Keep a staged batch that is nothing but rejected records, without counting them: their batch is not loaded."""
+def load_rejected(conn: Connection, origin: Origin, *, drift_id: int | None) -> Counts:
+    """Keep a staged batch that is nothing but rejected records, without counting them: their batch is not loaded.
+
+    `drift_id`: the drift that kept it out.
+    """
     settled.create(conn, origin.source, settled.LOADED)
     raw_inserted = raw.insert_staged(
         conn, source=origin.source, slice_name=origin.slice, run_id=origin.run_id, constants=origin.constants
     )
-    rejections.upsert_staged(conn, source=origin.source, run_id=origin.run_id)
+    rejections.upsert_staged(conn, source=origin.source, run_id=origin.run_id, drift_id=drift_id)
     return Counts(raw_inserted=raw_inserted)
 
 

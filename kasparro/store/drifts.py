@@ -53,7 +53,7 @@ def find_known(conn: Connection, source: str, baseline: str) -> KnownFields:
                         where source = %(source)s
                         and status = 'succeeded'
                         and slice = ''
-                        and inserted + updated > 0
+                        and records_read > 0
                         order by -id
                         limit 1
                     ),

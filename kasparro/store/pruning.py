@@ -116,7 +116,7 @@ def delete_rejections(conn: Connection, source: str, *, before: datetime, limit:
 def delete_drifts(conn: Connection, source: str, *, before: datetime, limit: int) -> int:
     """Delete drifts that were closed before that time, at most so many; how many.
 
-    What is read by a rename, or by none because somebody said so, stays.
+    What is read by a rename, or by none because somebody said so, stays; so does what keeps records out.
     """
     return conn.execute(
         """
@@ -128,6 +128,14 @@ def delete_drifts(conn: Connection, source: str, *, before: datetime, limit: int
             and d.closed_at < %(before)s
             and not (d.kind = 'renamed' and d.status = 'rejected')
             and not exists (select from field_renames f where f.drift_id = d.id)
+            and not exists (
+                select
+                from rejections j
+                where j.source = d.source
+                and j.code = 'schema_drift'
+                and j.resolved_at is null
+                and j.drift_id = d.id
+            )
             order by d.id
             limit %(limit)s
         )

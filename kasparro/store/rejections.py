@@ -4,29 +4,31 @@ from kasparro.store import db
 from kasparro.store.db import Connection
 
 
-def upsert_staged(conn: Connection, *, source: str, run_id: int) -> None:
+def upsert_staged(conn: Connection, *, source: str, run_id: int, drift_id: int | None = None) -> None:
     """Write the batch's rejections, once its raw records are kept, and resolve those that no longer hold.
 
-    What the source expects has one row per listing and code, the rest one per raw record and code. Rows that contradict
-    each other are the business of contradictions.
+    `drift_id`: the drift that kept those of code schema_drift out. What the source expects has one row per listing and
+    code, the rest one per raw record and code. Rows that contradict each other are the business of contradictions.
     """
     _resolve_staged(conn, source=source)
     conn.execute(
         """
         insert into rejections (
             source, slice, code, dedup_key, stage, field, message, external_id, content_hash, expected, run_id,
-            first_seen_at, last_seen_at
+            first_seen_at, last_seen_at, drift_id
         )
         select distinct on (k.code, k.dedup_key)
-            %(source)s, r.slice, k.code, k.dedup_key, k.stage, k.field, k.message, k.external_id, k.content_hash,
-            k.expected, %(run_id)s, now(), now()
+            %(source)s, r.slice, k.code, k.dedup_key, k.stage, k.field,
+            k.message || coalesce(' (drift ' || k.drift_id || ')', ''), k.external_id, k.content_hash, k.expected,
+            %(run_id)s, now(), now(), k.drift_id
         from (
             select
                 b.*,
                 case
                     when b.expected and b.external_id is not null then b.external_id
                     else b.content_hash::text
-                end as dedup_key
+                end as dedup_key,
+                case when b.code = 'schema_drift' then %(drift_id)s::bigint end as drift_id
             from batch b
             where b.code is not null
             and b.code <> 'ambiguous_key'
@@ -40,11 +42,12 @@ def upsert_staged(conn: Connection, *, source: str, run_id: int) -> None:
             message = excluded.message,
             run_id = excluded.run_id,
             last_seen_at = excluded.last_seen_at,
+            drift_id = excluded.drift_id,
             resolved_at = null
         where not rejections.expected
         or rejections.resolved_at is not null
         """,
-        {"source": source, "run_id": run_id},
+        {"source": source, "run_id": run_id, "drift_id": drift_id},
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 from psycopg import sql
 
 from kasparro.store import quote_writes
@@ -43,12 +43,17 @@ class Owned:
 
 @frozen(kw_only=True)
 class Wanted:
-    """Which raw records of a source: all of them, or those with an open rejection, of one code or of one run."""
+    """Which raw records of a source: all of them, or those with an open rejection, of one code or of one run.
+
+    Only those that a `drift_id` keeps out, or none that one of the drifts `apart_from` does.
+    """
 
     source: str
     rejected: bool = False
     code: str | None = None
     run_id: int | None = None
+    drift_id: int | None = None
+    apart_from: list[int] = field(factory=list)
 
 
 def list_kept(conn: Connection, wanted: Wanted, *, after: UUID, limit: int) -> tuple[list[Kept], UUID | None]:
@@ -70,8 +75,7 @@ def list_kept(conn: Connection, wanted: Wanted, *, after: UUID, limit: int) -> t
             where j.source = %(source)s
             and j.content_hash = any(array(select content_hash from page))
             and j.resolved_at is null
-            and j.stage = 'read'
-            and j.code <> 'ambiguous_key'
+            and ((j.stage = 'read' and j.code <> 'ambiguous_key') or j.drift_id = any(%(apart_from)s::bigint[]))
         )
         select
             p.content_hash, r.slice, r.payload::text, r.constants, r.last_seen_at,
@@ -81,14 +85,7 @@ def list_kept(conn: Connection, wanted: Wanted, *, after: UUID, limit: int) -> t
         order by p.content_hash
         """
     ).format(page=_wanted(wanted))
-    params = {
-        "source": wanted.source,
-        "after": after,
-        "code": wanted.code,
-        "run_id": wanted.run_id,
-        "limit": limit,
-    }
-    rows = conn.execute(query, params).fetchall()
+    rows = conn.execute(query, {**asdict(wanted), "after": after, "limit": limit}).fetchall()
     kept = [
         Kept(content_hash=hash_, slice=slice_, payload=payload, constants=constants or {}, last_seen_at=seen_at)
         for hash_, slice_, payload, constants, seen_at, is_readable in rows
@@ -127,11 +124,13 @@ def _open(wanted: Wanted) -> sql.Composed:
         conditions.append(sql.SQL("j.code = %(code)s"))
     if wanted.run_id is not None:
         conditions.append(sql.SQL("j.run_id = %(run_id)s"))
+    if wanted.drift_id is not None:
+        conditions.append(sql.SQL("j.drift_id = %(drift_id)s"))
     return sql.SQL(" and ").join(conditions)
 
 
 def count_not_replayable(conn: Connection, wanted: Wanted) -> int:
-    """How many open rejections cannot be replayed: their records could not be read, or are no longer kept."""
+    """How many open rejections cannot be replayed: their records could not be read, are kept out, or kept no longer."""
     query = sql.SQL(
         """
         select count(*)
@@ -139,14 +138,14 @@ def count_not_replayable(conn: Connection, wanted: Wanted) -> int:
         where {open}
         and (
             (j.stage = 'read' and j.code <> 'ambiguous_key')
+            or j.drift_id = any(%(apart_from)s::bigint[])
             or not exists (
                 select from raw_records r where r.source = j.source and r.content_hash = j.content_hash
             )
         )
         """
     ).format(open=_open(wanted))
-    params = {"source": wanted.source, "code": wanted.code, "run_id": wanted.run_id}
-    ((found,),) = conn.execute(query, params).fetchall()
+    ((found,),) = conn.execute(query, asdict(wanted)).fetchall()
     return int(found)
 
 

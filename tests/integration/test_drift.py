@@ -402,11 +402,46 @@ def test_listings_that_say_something_else_are_quarantined_until_a_person_accepts
     assert (refused.status, refused.error_code, refused.counts.inserted) == (RunStatus.FAILED, "schema_drift", 0)
     found = etl.rows("select id, path from drifts where (details ->> 'rescaled')::boolean order by path")
     assert [path for _, path in found] == paths
+    # It can be replayed only then, and from then on.
+    assert [replay(etl, source(), raw=raw).counts.inserted for raw in (False, True)] == [0, 0]
+    assert "(drift " in etl.value("select min(message) from rejections where resolved_at is null")
     for drift_id, _ in found:
         decide(etl, drift_decisions.accept, drift_id)
+    assert replay(etl, source()).counts.inserted == 12
     assert [etl.run(other).status for _ in range(2)] == [RunStatus.SUCCEEDED] * 2
     if paths != ["id"]:
         assert etl.run(page(*spread(hours=2))).error_code == "schema_drift"
+    etl.replayable = False
+
+
+def test_records_kept_out_for_their_scale_are_replayed_when_the_map_was_mended(etl):
+    """By then their drift may be over: what they say decides, not what upstream says today."""
+    etl.run(page(*spread()))
+    etl.run(page(*spread(hours=1, price=lambda coin: float(coin["price"]) * 100)))
+    etl.run(page(*spread(hours=2)))
+    assert [status for *_, status in seen(etl)] == ["resolved"]
+    assert replay(etl, source()).counts.read == 0
+    usual = source()
+    cents = evolve(usual.fields["price_usd"], scale="0.01")
+    assert replay(etl, evolve(usual, fields={**usual.fields, "price_usd": cents})).counts.inserted == 12
+    etl.replayable = False
+
+
+def test_file_whose_values_are_others_is_quarantined_beside_near_quotes(etl):
+    """Whatever another file said of the same coin some days before; of other years it may say what it wants."""
+    files = source(kind=Kind.CSV_FILES, http=None, files=Files(glob="/nowhere/*.csv"))
+
+    def read(name: str, first: int, price: str) -> Any:
+        days = range(first, first + 12)
+        rows = [record("btc", at=NOON + day * 24 * HOUR, price=price, cap=8 * 10**11, volume="1") for day in days]
+        return etl.run(page(*rows, slice_name=name), of=files)
+
+    assert read("old.csv", -3000, "40").status is RunStatus.SUCCEEDED
+    assert read("one.csv", 0, "40000").status is RunStatus.SUCCEEDED
+    assert read("other.csv", 12, "800000000000").error_code == "schema_drift"
+    assert seen(etl) == [("type_changed", "price", None, "quarantined", "open")]
+    assert read("fifteenfold.csv", 12, "600000").status is RunStatus.SUCCEEDED
+    assert seen(etl) == [("type_changed", "price", None, "warned", "open")]
     etl.replayable = False
 
 

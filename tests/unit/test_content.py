@@ -78,14 +78,19 @@ def unproven(given: list[Normalised], times: content.Times = TIMES) -> set[str]:
     return {*content.unproven(pairs(given), FIELDS, times)}
 
 
-def other(given: list[Normalised], *, known: dict[str, KnownListing] = KNOWN, begins: bool = True) -> set[str]:
-    """The fields that these records have otherwise."""
+def changes(
+    given: list[Normalised], *, known: dict[str, KnownListing] = KNOWN, whole: bool = True, begins: bool = True
+) -> dict[str, Change]:
 
     def find_names(keys: Any) -> Any:
         return [(each.symbol_key, each.name) for each in known.values() if each.symbol_key in keys]
 
-    found = content.changes(pairs(given, known), find_names, begins=begins)
-    return {name for name, change in found.items() if change is not Change.NONE}
+    return content.changes(pairs(given, known), find_names, whole=whole, begins=begins)
+
+
+def other(given: list[Normalised], **how: Any) -> set[str]:
+    """The fields that these records have otherwise."""
+    return {name for name, change in changes(given, **how).items() if change is not Change.NONE}
 
 
 @pytest.mark.parametrize("factor", ["1", "0.96", "1.05"])
@@ -188,3 +193,37 @@ def test_ids_are_others_when_known_listings_have_none_of_them() -> None:
     for given, begins in ((strangers, False), (strangers[:9], True), (new, True), ([*strangers, *items(5)], True)):
         assert other(given, begins=begins) == set()
     assert other(strangers, known={}) == set()
+
+
+@pytest.mark.parametrize(
+    ("factor", "days", "change"),
+    [
+        ("1", 0, Change.NONE), ("9", 29, Change.NONE), ("12", -29, Change.DOUBTFUL), ("0.05", 3, Change.DOUBTFUL),
+        ("100", 29, Change.CERTAIN), ("0.01", -1, Change.CERTAIN), ("100", 31, None), ("0.001", -4000, None),
+    ],
+)  # fmt: skip
+def test_rows_of_files_are_compared_with_quotes_that_are_near_in_time(
+    factor: str, days: int, change: Change | None
+) -> None:
+    """Ten years ago a coin cost a thousandth; within a month one may go up tenfold, but not a hundredfold."""
+    given = [evolve(each, quote=evolve(each.quote, observed_at=NOON + timedelta(days=days)))  # type: ignore[arg-type]
+             for each in items(price_usd=factor)]  # fmt: skip
+    found = changes([evolve(each, symbol="X", name="Y", symbol_key="x") for each in given], whole=False)
+    assert found.get("price_usd") is change
+    assert found.keys() <= {"price_usd", "market_cap_usd", "volume_24h_usd"}
+
+
+@pytest.mark.parametrize(
+    ("price", "accepted", "undecided", "out"),
+    [
+        (Change.CERTAIN, False, set(), True), (Change.CERTAIN, True, set(), False), (Change.NONE, False, set(), False),
+        (None, False, set(), True), (None, True, set(), False), (Change.NONE, False, {"symbol"}, True),
+        (Change.CERTAIN, True, {"symbol"}, True),
+    ],
+)  # fmt: skip
+def test_records_stay_out_until_values_are_as_before_or_accepted(
+    price: Change | None, accepted: bool, undecided: set[str], out: bool
+) -> None:
+    """By a map that was mended, or because a person says so; of all fields that somebody has to decide about."""
+    found = {"symbol": Change.CERTAIN} | ({"price_usd": price} if price is not None else {})
+    assert content.stays_out(found, {"price_usd"}, undecided, accepted=accepted) is out
