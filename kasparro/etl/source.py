@@ -187,7 +187,7 @@ class Wide:
 
 
 # Words that mean absent in numbers and times of files, where they could mean nothing else.
-NULL_WORDS = ("-", "--", "n/a", "na", "#n/a", "nan", "null", "none")
+NULL_WORDS = ("-", "--", "n/a", "na", "#n/a", "nan", "null", "none", "\\n")
 
 
 @frozen(kw_only=True)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Set
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
@@ -53,6 +54,10 @@ _QUOTES = "\"'\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
 _SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}")
 # What may follow a date: a time of day, or nothing.
 _BEFORE_TIME = ("", " ", "T", "t")
+_NEARLY_ISO = re.compile(
+    r"(?P<year>[0-9]{4})(?P<sign>[-/])(?P<month>[0-9]{1,2})(?P=sign)(?P<day>[0-9]{1,2})(?:[ Tt](?P<clock>[0-9].*))?"
+)
+_MIDNIGHT = re.compile("24:00(?::00(?:[.]0+)?)?(?![0-9:.])")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -164,7 +169,7 @@ def integer(found: Any) -> int:
 
 
 def time(found: Any) -> datetime:
-    """ISO 8601 with or without zone; without one it is UTC. A trailing ` UTC` is understood."""
+    """ISO 8601 with or without zone; without one it is UTC. A trailing ` UTC` or ` GMT` is understood."""
     moment = iso(found)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -179,15 +184,27 @@ def time(found: Any) -> datetime:
 def iso(found: Any) -> datetime:
     """The same with whatever zone it has, or none."""
     written = found.strip() if isinstance(found, str) else ""
-    if written.endswith(" UTC"):
+    if written.endswith((" UTC", " GMT")):
         written = written[:-4] + "Z"
+    # fromisoformat takes any sign between date and time, even a digit of an epoch, or that of a zone; and a week.
+    after = written[10:11] if written[4:5] == "-" else written[8:9]
+    if after in _BEFORE_TIME and "W" not in written[4:6]:
+        with suppress(ValueError):
+            return datetime.fromisoformat(written)
+    return _nearly_iso(written, found)
+
+
+def _nearly_iso(written: str, found: Any) -> datetime:
+    """A time that nothing else can be meant by: 2024-1-5, 2024/01/05, or 24:00, which is the next day's midnight."""
+    if (parts := _NEARLY_ISO.fullmatch(written)) is None:
+        raise not_a_time(found)
+    clock, days = parts["clock"] or "", 0
+    if _MIDNIGHT.match(clock):
+        clock, days = f"00{clock[2:]}", 1
     try:
-        # fromisoformat takes any sign between date and time, even a digit of an epoch, or that of a zone; and a week.
-        after = written[10:11] if written[4:5] == "-" else written[8:9]
-        if after not in _BEFORE_TIME or "W" in written[4:6]:
-            raise not_a_time(found)
-        return datetime.fromisoformat(written)
-    except ValueError:
+        plain = f"{parts['year']}-{parts['month']:0>2}-{parts['day']:0>2}{'T' if clock else ''}{clock}"
+        return datetime.fromisoformat(plain) + timedelta(days=days)
+    except (ValueError, OverflowError):
         raise not_a_time(found) from None
 
 

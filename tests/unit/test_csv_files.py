@@ -361,6 +361,7 @@ def test_pages_end_at_record_boundaries_when_a_file_is_long(tmp_path):
 
 OTHER_HEADERS = {
     "names in another order": ("date,price,symbol,name", "2026-01-02,9,S,N", ["1", "9"]),
+    "padded, in another order": ("symbol ,price  ,date\t,name ", "S,9,2026-01-02,N", ["1", "9"]),
     "in another case": ("Symbol,NAME,date,Price", "S,N,2026-01-02,9", ["1", "9"]),
     "another column": ("symbol,name,date,volume", "S,N,2026-01-02,9", ["1", "bad_header", "bad_header"]),
     "a column less": ("symbol,date,price", "S,2026-01-02,9", ["1", "bad_header", "bad_header"]),

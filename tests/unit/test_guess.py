@@ -180,6 +180,36 @@ EXPORTS = {
         {"symbol": "symbol", "price_usd": "value", "currency": DOLLARS},
         ("BTC", "2024-01-01 00:00", "42000"),
     ),
+    "pairs beside other currencies": (
+        "wide.csv",
+        "Date,BTC/USD,ETH/USD,EUR/USD,S&P 500\n2024-01-01,42000,2200,1.09,4700\n",
+        {"wide": {"columns": "(?P<symbol>BTC|ETH)/USD"}},
+        {"symbol": "symbol", "currency": DOLLARS},
+        ("BTC", "2024-01-01 00:00", "42000"),
+    ),
+    "a header of several rows for several coins": (
+        "yf.csv",
+        "Price,Close,Close,High\nTicker,BTC-USD,ETH-USD,BTC-USD\nDate,,,\n2024-01-01,44167.33,2200,44175.43\n",
+        {"wide": {"columns": r"Close\ (?P<symbol>BTC|ETH)\-USD"}},
+        {"symbol": "symbol", "currency": DOLLARS},
+        ("BTC", "2024-01-01 00:00", "44167.33"),
+    ),
+    "a header that comes again in another order": (
+        "joined.csv",
+        "date,symbol,price_usd,market_cap\n2024-01-01,BTC,6,900\n2024-01-02,BTC,7,901\n"
+        "date,symbol,market_cap,price_usd\n2024-01-03,BTC,902,8\n2024-01-04,BTC,902,9\n2024-01-05,BTC,903,9\n",
+        {"skip_lines": None},
+        {"price_usd": "price_usd", "market_cap_usd": "market_cap"},
+        ("BTC", "2024-01-01 00:00", "6"),
+    ),
+    "a drawn table with padded names": (
+        "psql.txt",
+        "    date    | symbol | price_usd\u0020\n------------+--------+-----------\n 2024-01-01 | BTC    |   42000\n"
+        "    date    | symbol | price_usd\u0020\n 2024-01-02 | BTC    |   42001\n(2 rows)\n",
+        {"delimiter": "|"},
+        {"price_usd": "price_usd"},
+        ("BTC", "2024-01-01 00:00", "42000"),
+    ),
     "coins beside other things": (
         "assets-usd.csv",
         "Date,SPX,GOLD,OIL,BTC,ETH\n2024-01-01,4700,2060,70,42000,2200\n",
@@ -323,11 +353,16 @@ UNDECIDED = {
         "observed_at",
         "a day apart at 02:00 and 01:00",
     ),
-    "a header in another order": (
-        "date,symbol,price_usd,market_cap\n2024-01-01,BTC,6,900\n2024-01-02,BTC,6,900\n2024-01-03,BTC,6,900\n"
-        "date,symbol,market_cap,price_usd\n2024-01-04,BTC,900,6\n",
+    "a header of another table": (
+        "date,symbol,price_usd\n2024-01-01,BTC,6\n2024-01-02,BTC,6\n2024-01-03,BTC,6\n"
+        "date,symbol,volume,price_usd\n2024-01-04,ETH,900,6\n2024-01-05,ETH,900,6\n2024-01-06,ETH,900,6\n",
         "glob",
-        "the header comes again in another order",
+        "below another header, 'date,symbol,volume,price_usd' in line 5, rows are rejected",
+    ),
+    "thousands below no name": (
+        "date,symbol,price_usd,\n2024-01-01,BTC,42,001\n2024-01-02,BTC,42,002\n",
+        "glob",
+        "'001' stands below no name",
     ),
     "a price in two columns": ("Date,Price,Symbol,Price\n2024-01-01,5,BTC,6\n", "price_usd", '"Price", "Price_4"'),
     "the price": ("date,symbol,a,b\n2024-01-01,BTC,65000,66000\n", "price_usd", '"a", "b"'),

@@ -19,6 +19,8 @@ _NAMED = re.compile(r"[^\W\d_]{3,}")
 _EPOCHS = {10: "epoch_seconds", 13: "epoch_milliseconds", 16: "epoch_microseconds"}
 # What a spreadsheet makes of an epoch.
 _SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}")
+# What a reader takes besides, such as 2024/1/5, is written down as a format: a clock in another column may follow.
+_WHOLE_DATE = re.compile("[0-9]{4}(-?)[0-9]{2}\\1[0-9]{2}")
 # Days since 1899 as spreadsheets count them, from 2009 to 2064.
 _SERIAL = range(39_800, 60_000)
 # Texts of which it is judged whether they go one way.
@@ -59,7 +61,7 @@ def find(texts: Sequence[str]) -> Times | None:
     if len(distinct[0]) < 6:
         return None
     if all(map(_is_iso, distinct)):
-        zoned = all(re.search(r"(Z|UTC|[-+][0-9]{2}:?[0-9]{2})$", text[10:]) for text in distinct)
+        zoned = all(re.search(r"(Z|UTC|GMT|[-+][0-9]{2}:?[0-9]{2})$", text[10:]) for text in distinct)
         return Times(zoned=zoned, clock=any(":" in text for text in distinct), first=values.iso(distinct[0]))
     return _formats(distinct)
 
@@ -127,6 +129,8 @@ def _epoch(texts: Sequence[str]) -> Times | None:
 
 
 def _is_iso(text: str) -> bool:
+    if not _WHOLE_DATE.match(text):
+        return False
     try:
         moment = values.iso(text)
         values.in_range(moment if moment.tzinfo else moment.replace(tzinfo=UTC), text)

@@ -61,7 +61,7 @@ def run(paths: Sequence[Path]) -> Guess:
     tables = [grid.find(contents.sample(path)) for path in paths]
     _check_alike(paths, tables)
     table = tables[0]
-    rows = [row for each in tables for row in each.rows if not _is_other_header(row, each)]
+    rows = [row for each in tables for row in each.rows]
     columns = cells.find(table.columns, rows)
     if not table.has_header and (known := _known(columns)):
         tables = [evolve(each, columns=known) for each in tables]
@@ -80,19 +80,15 @@ def run(paths: Sequence[Path]) -> Guess:
     )  # fmt: skip
 
 
-def _is_other_header(row: Sequence[str], table: Table) -> bool:
-    """Whether a row has the names of all columns in another order: rows below it would be read by the wrong ones."""
-    return {cell.strip() for cell in row} == {*table.columns}
-
-
 def _broken(table: Table) -> str:
     """Why rows may stand in other columns than the header says, '' where nothing shows it."""
-    if other := next((row for row in table.rows if _is_other_header(row, table)), None):
-        return f"the header comes again in another order ({grid.shown(other)}): split the file there"
+    if table.headers:
+        more = f" and {len(table.headers) - 1} more" if len(table.headers) > 1 else ""
+        return f"below another header, {table.headers[0]}{more}, rows are rejected: split the file there"
     last, name = len(table.columns) - 1, table.columns[-1].rstrip("_")
     cell = next((row[last] for row in table.rows if row[last].strip()), "")
     if table.has_header and cell and name == f"_{last + 1}":
-        return f"{cell!a} stands below no name, as when numbers have commas that nothing quotes: mend or name it"
+        return f"{cell!a} stands below no name, as when numbers have commas that nothing quotes: mend it, or name it"
     return ""
 
 

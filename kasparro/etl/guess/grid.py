@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from attrs import frozen
+from attrs import Factory, define, evolve, frozen
 
 from kasparro.errors import SliceError
 from kasparro.etl import values
@@ -25,6 +25,8 @@ _PREAMBLE_ROWS = 40
 _PREAMBLE_CHARACTERS = 20_000
 # Rows kept of a file in all: what is found out about columns costs time for every one.
 _KEPT_ROWS = 5000
+# The share of rows that may have other cells than a header, and how many have to fit it where others are below another.
+_UNFIT, _FEWEST_ROWS = 0.4, 3
 # Rows below a header that are parts of it.
 _MAX_MORE_HEADERS = 3
 # Characters of what a message shows.
@@ -47,7 +49,8 @@ class Table:
     """How a file's table is written, its columns, and rows that fit them: a cell a column.
 
     `columns` are made up where there is no header. `fitting` of `judged` rows at the beginning have as many cells.
-    `preamble` are the rows above them, `notes` the lines there, comments too; `strays` are rows below of a single word.
+    `preamble` are the rows above them, `notes` the lines there, comments too; `strays` are rows below of a single word,
+    `headers` those with other names, below which rows are not read, each after its line.
     """
 
     sample: Sample
@@ -63,8 +66,17 @@ class Table:
     preamble: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
     fitting: int
     judged: int
+
+
+@define(kw_only=True)
+class _Seen:
+    """What stands between a table's rows; each once, in order."""
+
+    strays: dict[str, None] = Factory(dict)
+    headers: dict[str, None] = Factory(dict)
 
 
 @frozen(kw_only=True)
@@ -96,14 +108,14 @@ def find(sample: Sample) -> Table:
     best = max(tries, key=lambda each: each.score)
     if any(values.UNSTORABLE.search(name) for name in best.layout.columns):
         raise SliceError(f"{sample.path.name}: the header is no text: {shown(tuple(best.layout.columns))}")
-    strays: dict[str, None] = {}
-    rows = list(islice(_cells(body, best, hinted + best.skip_lines, strays=strays), _KEPT_ROWS))
+    seen = _Seen()
+    rows = list(islice(_cells(body, best, hinted + best.skip_lines, seen=seen), _KEPT_ROWS))
     if not sample.complete:
         # The last one may be cut off.
         rows = rows[:-1]
     if not encoding.name.startswith("utf-16") and line_end != "CR" and not best.multiline:
         for piece in sample.pieces:
-            rows += _cells(piece.partition(b"\n")[2].rpartition(b"\n")[0], best, 0, strays=strays)
+            rows += _cells(piece.partition(b"\n")[2].rpartition(b"\n")[0], best, 0, seen=seen)
     return Table(
         sample=sample,
         encoding=encoding,
@@ -117,7 +129,8 @@ def find(sample: Sample) -> Table:
         rows=tuple(rows),
         preamble=best.preamble,
         notes=best.notes,
-        strays=tuple(strays)[:_JUDGED_ROWS],
+        strays=tuple(seen.strays)[:_JUDGED_ROWS],
+        headers=tuple(seen.headers),
         fitting=best.fitting,
         judged=best.judged,
     )
@@ -153,16 +166,18 @@ def _try(body: bytes, form: Form, hinted: int) -> _Try | None:
         if sum(bool(cell.strip()) for cell in cells) < 2 or len(set(cells)) < 2:
             continue
         layout = csv_layout.make(csv_layout.names(cells), packed=packed, encoding=form.encoding)
-        records = [record for each in rest for record in layout.records(each)]
-        fitted = [list(record.fields.values()) for record in records if record.defect is None]
-        unfit = len(records) - len(fitted)
-        if unfit > 0.4 * len(rest):
+        fitted, unfit = _fit(rest, layout)
+        if unfit > _UNFIT * len(rest) and layout.least < len(layout.columns):
+            # That cells stand below no name is for a person to see, and no sign that this is not the header.
+            layout = evolve(layout, least=len(layout.columns))
+            fitted, unfit = _fit(rest, layout)
+        if unfit > _UNFIT * len(rest):
             continue
-        has_header = _is_header(cells, fitted)
+        judged, has_header = len(fitted) + unfit, _is_header(cells, fitted)
         names = [] if has_header else _named(body, cells, form)
         if has_header and (more := _more_headers(fitted)):
             has_header, names = False, _stacked([cells, *fitted[:more]])
-            number, fitted = number + 1 + more, fitted[more:]
+            number, fitted, judged = number + 1 + more, fitted[more:], judged - more
         preamble = tuple(" ".join(filter(None, each.cells)) for each in rows[:number])
         if not has_header:
             layout = csv_layout.make(names, packed=packed, encoding=form.encoding, has_header=False)
@@ -180,9 +195,24 @@ def _try(body: bytes, form: Form, hinted: int) -> _Try | None:
             skip_lines=skipped,
             multiline=any("\n" in cell for found in fitted for cell in found),
             fitting=len(fitted) + (not has_header),
-            judged=len(records) + (not has_header),
+            judged=judged + (not has_header),
         )
     return None
+
+
+def _fit(rows: Sequence[Row], layout: Layout) -> tuple[list[list[str]], int]:
+    """The cells of rows that fit a layout, and how many do not; those below another header say nothing of this one."""
+    fitted, unfit, below, first = list[list[str]](), 0, 0, layout.columns
+    for row in rows:
+        layout = layout.after(row)
+        for record in layout.records(row):
+            if record.defect is None:
+                fitted.append([str(record.fields[name]) for name in first])
+            elif layout.below:
+                below += 1
+            else:
+                unfit += 1
+    return fitted, unfit + (below if len(fitted) < _FEWEST_ROWS else 0)
 
 
 def _is_clean(cell: str, others: set[str]) -> bool:
@@ -260,17 +290,25 @@ def _named(body: bytes, cells: Sequence[str], form: Form) -> list[str]:
     return [f"column_{number + 1}" for number in range(len(cells))]
 
 
-def _cells(body: bytes, found: _Try, skip_lines: int, *, strays: dict[str, None]) -> Iterator[tuple[str, ...]]:
-    """The cells of every row that fits the columns; to `strays` goes what stands alone, as above another table."""
+def _cells(body: bytes, found: _Try, skip_lines: int, *, seen: _Seen) -> Iterator[tuple[str, ...]]:
+    """The cells of every row that fits the columns, by the header above it; what else there is, as above another table,
+    is `seen`."""
+    tally, layout = csv_lines.Tally(), found.layout
     rows = csv_lines.rows(
-        io.BytesIO(body), csv_lines.Tally(), form=found.form, skip_lines=skip_lines, max_record_bytes=_MAX_RECORD_BYTES
+        io.BytesIO(body), tally, form=found.form, skip_lines=skip_lines, max_record_bytes=_MAX_RECORD_BYTES
     )
     try:
         for row in rows:
             filled = [cell for cell in row.cells if cell.strip()]
-            if len(filled) == 1 or len(filled) == 2 < len(row.cells) < len(found.layout.columns):
-                strays[" ".join(filled)] = None
-            yield from (tuple(record.fields.values()) for record in found.layout.records(row) if record.fields)
+            if len(filled) == 1 or len(filled) == 2 < len(row.cells) < len(layout.columns):
+                seen.strays[" ".join(filled)] = None
+            before, layout = layout.below, layout.after(row)
+            if layout.below not in ("", before):
+                line = body[: tally.offset].decode(found.form.encoding, "replace").count("\n")
+                seen.headers[f"{layout.below} in line {line}"] = None
+            for record in layout.records(row):
+                if record.fields:
+                    yield tuple(str(record.fields[name]) for name in found.layout.columns)
     except csv_lines.UnclosedQuoteError:
         return
 

@@ -82,6 +82,9 @@ def _coins(name: str) -> list[tuple[str, str, str]]:
         if whole is not None and name.upper() not in pairs.COINS:
             return [(whole[0], "", whole[1])]
         return [] if name.casefold() in currencies.CODES else [(name, "", "")]
+    if quoted_in := re.fullmatch(r"(?i:(?:close|price) )(.+[-/].+)", name):
+        before = name[: quoted_in.start(1)]
+        return [(symbol, before + more, after) for symbol, more, after in _coins(quoted_in[1])]
     found = re.fullmatch(r"([A-Za-z0-9]{2,10})([-_/ ])([A-Za-z]+)", name)
     if found is None:
         return []
@@ -94,7 +97,9 @@ def _coins(name: str) -> list[tuple[str, str, str]]:
 
 
 def _is_symbol(word: str) -> bool:
-    return word.upper() in pairs.COINS or re.fullmatch(r"[A-Z][A-Z0-9]+", word) is not None
+    """Whether a word is a coin's, or could be nothing else: not the euro of EUR/USD, nor gold."""
+    known = word.upper() in pairs.COINS
+    return known or (re.fullmatch(r"[A-Z][A-Z0-9]+", word) is not None and word.casefold() not in currencies.CODES)
 
 
 def find(columns: Sequence[Column], files: Sequence[Said], price: Column | None) -> Identity:

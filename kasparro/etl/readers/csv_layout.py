@@ -68,7 +68,7 @@ class Layout:
                 cells = self._fit(cells)
             except LayoutError as ex:
                 return [rejected({"cells": row.cells}, "ragged_row", str(ex))]
-        if not self.words.isdisjoint(cells) and self._as_header(cells) == self.columns:
+        if not self.words.isdisjoint(map(str.rstrip, cells)) and self._as_header(cells) == self.columns:
             return []
         if self.spread:
             return self._spread(cells)
@@ -79,7 +79,7 @@ class Layout:
         cells = row.cells
         if self.packed and cells and not any(cells[1:]):
             cells = cells[0].split(self.packed)
-        if self.words.isdisjoint(cells) or len(cells) > MAX_COLUMNS:
+        if self.words.isdisjoint(map(str.rstrip, cells)) or len(cells) > MAX_COLUMNS:
             return self
         with suppress(LayoutError):
             cells = self._fit(cells)
@@ -142,7 +142,7 @@ def make(
     """The layout of a file with these columns. Raises LayoutError when a wide one has none, or too many, to spread."""
     own = [name for number, name in enumerate(columns) if has_header and not _is_made_up(name, number)]
     # Numbers are no names to know a header by: some file's columns are called 1 and 2.
-    own = [name for name in own if name.lower() != name.upper()]
+    own = [name for name in own if any(map(str.isalpha, name))]
     spellings = {*own, *map(str.lower, own), *map(str.upper, own), *map(str.capitalize, own)}
     layout = Layout(
         columns=columns, packed=packed, encoding=encoding, has_header=has_header,
