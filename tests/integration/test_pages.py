@@ -14,6 +14,7 @@ from selenium_axe_python import Axe
 
 from kasparro import errors
 from kasparro.http.server import Server
+from kasparro.store import db
 
 KEY = fixtures.ANN["X-API-Key"]
 # What an upstream might call a coin to be noticed.
@@ -135,6 +136,15 @@ def service(browser: Browser, databases: Any) -> Iterator[Service]:
             yield Service(api, url)
 
 
+@pytest.fixture
+def conn(service: Service) -> Iterator[db.Connection]:
+    """Where a test adds runs; they go when it ends, whatever came of it: the others share the service."""
+    conn = service.api.conn
+    (last,) = db.one(conn.execute("select max(id) from runs"))
+    yield conn
+    conn.execute("delete from runs where id > %s", (last,))
+
+
 def open_dashboard(browser: Browser, service: Service, query: str = "", **window: Any) -> None:
     """The dashboard with everything loaded."""
     browser.open(f"{service.url}/{query}", key=KEY, **window)
@@ -252,16 +262,15 @@ def test_chart_has_a_few_ticks_however_near_its_values_are(browser: Browser, ser
     assert all(2 <= lines <= 6 for lines in ticks), ticks
 
 
-def test_dashboard_learns_how_a_long_run_ended(browser: Browser, service: Service) -> None:
+def test_dashboard_learns_how_a_long_run_ended(browser: Browser, service: Service, conn: db.Connection) -> None:
     """Even when more runs than are asked for at once began after it."""
-    conn = service.api.conn
     now = datetime.now(UTC)
     long = fixtures.add_run(conn, "csv", "running", slice="long", started_at=now)
     open_dashboard(browser, service, "?every=1")
     browser.run("document.getElementById('runs-table').open = true")
     browser.wait_text(f"#runs-rows tr[data-key='{long}']", "running")
     newest = [fixtures.add_run(conn, "csv", slice="short", started_at=now, finished_at=now) for _ in range(60)]
-    browser.wait_text("#runs-rows", str(newest[-1]))
+    browser.wait_text(f"#runs-rows tr[data-key='{newest[-1]}']", "succeeded")
     browser.requests()
     for _ in range(50):
         fixtures.add_run(conn, "csv", slice="short", started_at=now, finished_at=now)
@@ -273,7 +282,9 @@ def test_dashboard_learns_how_a_long_run_ended(browser: Browser, service: Servic
     assert asked == {"/runs?limit=100", f"/runs/{long}"}
 
 
-def test_dashboard_shows_what_is_new_and_leaves_the_rest_alone(browser: Browser, service: Service) -> None:
+def test_dashboard_shows_what_is_new_and_leaves_the_rest_alone(
+    browser: Browser, service: Service, conn: db.Connection
+) -> None:
     """A look by itself keeps focus, what was typed, scroll position, selected text and open tables."""
     open_dashboard(browser, service, "?every=1")
     browser.run(
@@ -286,8 +297,8 @@ def test_dashboard_shows_what_is_new_and_leaves_the_rest_alone(browser: Browser,
     )
     state = "return [document.activeElement.id, scrollY, getSelection().toString()]"
     before = browser.run(state)
-    run_id = fixtures.add_run(service.api.conn, "csv", started_at=datetime.now(UTC), finished_at=datetime.now(UTC))
-    browser.wait_text("#runs-rows", str(run_id))
+    run_id = fixtures.add_run(conn, "csv", started_at=datetime.now(UTC), finished_at=datetime.now(UTC))
+    browser.wait_text(f"#runs-rows tr[data-key='{run_id}']", "succeeded")
     assert browser.run(state) == before == ["search", 300, HOSTILE]
 
 
