@@ -32,11 +32,13 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
                 app, [source.name], trigger=Trigger.REPLAY, stop=stop, watch=watch, task=task
             )
     if args.json:
-        output.show_json({**outcome.as_json(), "not_replayed": replay.not_replayed})
+        output.show_json({**outcome.as_json(), "not_replayed": replay.not_replayed, "reread": replay.reread})
     else:
         runner.show([outcome])
         if outcome.result is not None and (removed := asdict(outcome.result.counts)["removed"]):
             print(f"{source.name}: {removed:,} quotes removed that their records no longer yield")
+        if replay.reread:
+            print(f"{source.name}: files say something else now, the next run reads all {replay.reread:,} of them anew")
         if replay.not_replayed:
             print(
                 f"{source.name}: {replay.not_replayed:,} rejections stay: their records could not be read, are gone, "

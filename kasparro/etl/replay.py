@@ -16,9 +16,10 @@ from kasparro.etl.job import Job
 from kasparro.etl.readers import json_text
 from kasparro.etl.source import Source
 from kasparro.model import BACKFILL_PREFIX, REPLAY, Normalised, Page
-from kasparro.store import ambiguous, batches, contradictions, held_drifts, replays
+from kasparro.store import ambiguous, batches, checkpoints, contradictions, held_drifts, replays
 from kasparro.store.batches import Origin
 from kasparro.store.db import Connection, Database
+from kasparro.store.quote_writes import Gone
 from kasparro.store.replays import Kept, Owned, Wanted
 from kasparro.tallies import Counts
 
@@ -29,13 +30,18 @@ _PAGE_RECORDS = 1000
 
 
 class Replay:
-    """The work of one replay run, for pipeline.Task; afterwards `not_replayed` counts rejections that could not be."""
+    """The work of one replay run, for pipeline.Task.
+
+    Afterwards `not_replayed` counts rejections that could not be, and `reread` files that the next run reads anew. For
+    what else stands in a file's other rows only the file knows: rows that were accepted may contradict each other now.
+    """
 
     def __init__(self, database: Database, committer: Committer, wanted: Wanted) -> None:
         self._database = database
         self._committer = committer
         self._wanted = wanted
         self.not_replayed = 0
+        self.reread = 0
 
     def work(self, job: Job) -> None:
         """Normalise the wanted records again; of a whole source, take away what no longer follows from them."""
@@ -55,6 +61,8 @@ class Replay:
                 self._reload(job)
             self._remove_empty_listings(job)
         self._committer.match(job)
+        with self._database.connection() as conn:
+            self.reread = checkpoints.count_reread(conn, job.source.name)
 
     def _kept_out(self, job: Job) -> list[int]:
         """The drifts whose records stay out: today's map still gives other values than were known, and nobody said that
@@ -138,22 +146,23 @@ class Replay:
     def _remove_stale(self, job: Job) -> int:
         """How many quotes went because their own raw records no longer yield their keys."""
         normaliser = _Normaliser(job.source)
-        ceiling = job.run.started_at + commit.FUTURE_TOLERANCE
+        origin = commit.origin_of(job, Page(slice=REPLAY, records=()))
         total = 0
         for page in self._owned(job):
             with job.stage("normalise"):
                 items = normaliser.items_of([owned.record for owned in page])
-            stale = [owned for owned, item in zip(page, items, strict=True) if not _yields(item, owned)]
+            stale = {owned.gone: item for owned, item in zip(page, items, strict=True) if not _yields(item, owned)}
             if not stale:
                 continue
             removed = 0
 
-            def remove(conn: Connection, stale: Sequence[Owned] = stale) -> Counts:
+            def remove(conn: Connection, stale: Sequence[Gone] = tuple(stale)) -> Counts:
                 nonlocal removed
-                removed = replays.remove_quotes(conn, stale, run_id=job.run.id, ceiling=ceiling)
-                return Counts(removed=removed)
+                counts = batches.remove(conn, origin, stale)
+                removed = counts.removed
+                return counts
 
-            self._committer.commit(job, (), remove)
+            self._committer.commit(job, list(stale.values()), remove)
             job.note_batch(REPLAY, 0)
             total += removed
         return total

@@ -6,11 +6,14 @@ Whatever a file says of a key is forgotten when the same file, in this version o
 files that do not overlap, and say each thing once, leave nothing here.
 """
 
+from collections.abc import Sequence
+
 from attrs import frozen
 from psycopg import sql
 
 from kasparro.store import db
 from kasparro.store.db import Connection
+from kasparro.store.quote_writes import Gone
 
 
 @frozen(kw_only=True)
@@ -164,8 +167,8 @@ def _forget(conn: Connection, teller: Teller) -> None:
     conn.execute(query, teller.params)
 
 
-def renew_staged(conn: Connection, *, source: str) -> None:
-    """Let what is kept of the staged batch's records, which are replayed, say what they say today."""
+def renew_staged(conn: Connection, *, source: str) -> list[Gone]:
+    """Let what is kept of the staged batch's records, which are replayed, say what they say today; of which keys."""
     query = sql.SQL(
         """
         with old as (
@@ -178,12 +181,71 @@ def renew_staged(conn: Connection, *, source: str) -> None:
             and (b.code is not null or (x.listing_id, x.observed_at, {x}) is distinct from (l.id, b.observed_at, {b}))
             returning x.source, x.slice, l.id as listing_id, b.observed_at, x.content_hash, x.file_version, b.price_usd,
                 b.market_cap_usd, b.volume_24h_usd, b.change_24h_pct, b.rank, b.circulating_supply, x.said_at, b.code
+        ),
+        renewed as (
+            insert into also_said ({columns})
+            select {columns}
+            from old
+            where code is null
+            on conflict do nothing
         )
-        insert into also_said ({columns})
-        select {columns}
+        select distinct listing_id, observed_at
         from old
         where code is null
-        on conflict do nothing
+        order by listing_id, observed_at
         """
     ).format(columns=COLUMNS, x=values("x"), b=values("b"))
-    conn.execute(query, {"source": source})
+    return [Gone(listing_id=id_, observed_at=at) for id_, at in conn.execute(query, {"source": source}).fetchall()]
+
+
+def keep_moved(conn: Connection, stale: Sequence[Gone]) -> list[Gone]:
+    """Keep what the records of stale quotes, which are staged, say today of other keys, for their files; of which keys.
+
+    A record may stand in several files, and replayed it gives the quote of one: here it is kept for the quote's own,
+    unless that contradicts itself there.
+    """
+    query = sql.SQL(
+        """
+        with moved as (
+            select
+                v.source, v.slice, l.id as listing_id, b.observed_at, b.content_hash, v.id as file_version, b.price_usd,
+                b.market_cap_usd, b.volume_24h_usd, b.change_24h_pct, b.rank, b.circulating_supply,
+                q.ingested_at as said_at
+            from unnest(%(listing_ids)s::bigint[], %(times)s::timestamptz[]) as g (listing_id, observed_at)
+            join quotes q on q.listing_id = g.listing_id and q.observed_at = g.observed_at
+            join file_versions v on v.id = q.file_version
+            join batch b on b.content_hash = q.content_hash
+            join listings l on l.source = v.source and l.external_id = b.external_id
+            where b.code is null
+        ),
+        kept as (
+            insert into also_said ({columns})
+            select {columns}
+            from moved m
+            where not exists (
+                select
+                from also_said x
+                where x.source = m.source
+                and x.slice = m.slice
+                and x.listing_id = m.listing_id
+                and x.observed_at = m.observed_at
+                and x.contradicted
+                and x.file_version >= m.file_version
+            )
+            and not exists (
+                select
+                from quotes n
+                where n.listing_id = m.listing_id
+                and n.observed_at = m.observed_at
+                and n.content_hash = m.content_hash
+                and n.file_version = m.file_version
+            )
+            on conflict do nothing
+        )
+        select distinct listing_id, observed_at
+        from moved
+        order by listing_id, observed_at
+        """
+    ).format(columns=COLUMNS)
+    keys = {"listing_ids": [each.listing_id for each in stale], "times": [each.observed_at for each in stale]}
+    return [Gone(listing_id=id_, observed_at=at) for id_, at in conn.execute(query, keys).fetchall()]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from psycopg import sql
 
-from kasparro.store import also_said
+from kasparro.store import also_said, db
 from kasparro.store.contradictions import CODE
 from kasparro.store.db import Connection
 
@@ -32,26 +32,46 @@ _OF_KEY = sql.SQL(
 ).format(contested=_CONTESTED, open=_OPEN)
 
 
-def look_again(conn: Connection, *, source: str) -> None:
-    """Let the open rejections of the staged batch's records say what they are for; those without a quote resolve."""
-    conn.execute(
-        """
-        update rejections j
-        set
-            external_id = b.external_id,
-            observed_at = b.observed_at,
-            said = jsonb_build_array(
-                b.price_usd, b.market_cap_usd, b.volume_24h_usd, b.change_24h_pct, b.rank, b.circulating_supply
+def look_again(conn: Connection, *, source: str) -> int:
+    """Let the open rejections of the staged batch's records say what they are for; those without a quote resolve.
+
+    How many are for something else than they were.
+    """
+    (moved,) = db.one(
+        conn.execute(
+            """
+            with mine as materialized (
+                select
+                    j.id, b.external_id, b.observed_at, b.code,
+                    jsonb_build_array(
+                        b.price_usd, b.market_cap_usd, b.volume_24h_usd, b.change_24h_pct, b.rank, b.circulating_supply
+                    ) as said,
+                    (j.external_id, j.observed_at) is distinct from (b.external_id, b.observed_at) as is_moved
+                from batch b
+                join rejections j on j.content_hash = b.content_hash
+                where j.source = %(source)s
+                and j.code = %(code)s
+                and j.resolved_at is null
             ),
-            resolved_at = case when b.code is not null then now() end
-        from batch b
-        where j.source = %(source)s
-        and j.code = %(code)s
-        and j.resolved_at is null
-        and j.content_hash = b.content_hash
-        """,
-        {"source": source, "code": CODE},
+            looked_at as (
+                update rejections j
+                set
+                    external_id = m.external_id,
+                    observed_at = m.observed_at,
+                    said = m.said,
+                    resolved_at = case when m.code is not null then now() end
+                from mine m
+                where j.id = m.id
+            )
+            select count(*)
+            from mine
+            where is_moved
+            or code is not null
+            """,
+            {"source": source, "code": CODE},
+        )
     )
+    return int(moved)
 
 
 def remember(conn: Connection, source: str, *, after: Key | None, limit: int) -> Key | None:
@@ -200,10 +220,10 @@ def mark_staged(conn: Connection, *, source: str, run_id: int) -> None:
     )
 
 
-def resolve_staged(conn: Connection, *, source: str) -> None:
-    """Those of the settled batch that stand alone are their files' again, shown or not."""
+def resolve_staged(conn: Connection, *, source: str) -> int:
+    """Those of the settled batch that stand alone are their files' again, shown or not; how many."""
     params = {"source": source}
-    conn.execute(
+    resolved = conn.execute(
         """
         update rejections j
         set resolved_at = now()
@@ -244,3 +264,4 @@ def resolve_staged(conn: Connection, *, source: str) -> None:
         """,
         params,
     )
+    return resolved.rowcount

@@ -13,6 +13,7 @@ from kasparro.model import Normalised
 from kasparro.store import (
     also_said,
     ambiguous,
+    checkpoints,
     contradictions,
     db,
     file_versions,
@@ -25,6 +26,7 @@ from kasparro.store import (
 )
 from kasparro.store.also_said import Teller
 from kasparro.store.db import Connection
+from kasparro.store.quote_writes import Gone
 from kasparro.tallies import Counts
 
 
@@ -141,7 +143,8 @@ def load_rejected(conn: Connection, origin: Origin, *, drift_id: int | None) -> 
 def look_again(conn: Connection, origin: Origin) -> Counts:
     """See in a staged batch of contradicted records, which are kept already, what they are for today."""
     listings.insert_staged(conn, source=origin.source)
-    ambiguous.look_again(conn, source=origin.source)
+    if ambiguous.look_again(conn, source=origin.source):
+        checkpoints.reread_files(conn, origin.source)
     return Counts()
 
 
@@ -149,21 +152,43 @@ def reload(conn: Connection, origin: Origin) -> Counts:
     """Move a staged batch of records whose raw records are kept already into the other tables; see replays.
 
     They must be staged in the order of last_seen_at. A quote of a record that was seen later stays as it is, and the
-    record counts as a duplicate.
+    record counts as a duplicate. Where files say something else than they did, they are to be read anew.
     """
     listings.insert_staged(conn, source=origin.source)
+    renewed: list[Gone] = []
+    resolved = 0
     if origin.file is not None:
-        also_said.renew_staged(conn, source=origin.source)
+        renewed = also_said.renew_staged(conn, source=origin.source)
         ambiguous.mark_staged(conn, source=origin.source, run_id=origin.run_id)
     settled.create(conn, origin.source, settled.REPLAYED if origin.file is None else settled.REPLAYED_FILES)
     replays.yield_to_later(conn, source=origin.source)
     listings.rename_settled(conn, source=origin.source, ceiling=origin.ceiling)
     quote_writes.write_settled(conn, run_id=origin.run_id)
     if origin.file is not None:
-        ambiguous.resolve_staged(conn, source=origin.source)
+        resolved = ambiguous.resolve_staged(conn, source=origin.source)
+    if renewed:
+        quote_writes.withdraw(conn, renewed, run_id=origin.run_id, ceiling=origin.ceiling)
     quote_writes.move_latest(conn, origin.source, ceiling=origin.ceiling)
-    rejections.upsert_staged(conn, source=origin.source, run_id=origin.run_id)
-    return _count(conn, origin, 0)
+    resolved += rejections.upsert_staged(conn, source=origin.source, run_id=origin.run_id)
+    counts = _count(conn, origin, 0)
+    if origin.file is not None and (renewed or resolved or counts.inserted or counts.updated):
+        checkpoints.reread_files(conn, origin.source)
+    return counts
+
+
+def remove(conn: Connection, origin: Origin, stale: Sequence[Gone]) -> Counts:
+    """Delete quotes that their records, which are staged, no longer yield; what these say now is kept for their files.
+
+    That shows where nothing else does: of a record that one file says alone, and another contradicts. See
+    quote_writes.withdraw.
+    """
+    moved: list[Gone] = []
+    if origin.file is not None:
+        listings.insert_staged(conn, source=origin.source)
+        moved = also_said.keep_moved(conn, stale)
+        checkpoints.reread_files(conn, origin.source)
+    removed = quote_writes.withdraw(conn, [*stale, *moved], run_id=origin.run_id, ceiling=origin.ceiling)
+    return Counts(removed=removed)
 
 
 def _teller(conn: Connection, origin: Origin) -> Teller | None:

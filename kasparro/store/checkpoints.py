@@ -6,7 +6,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from kasparro.model import BACKFILL_PREFIX, Checkpoint
-from kasparro.store import timestamps
+from kasparro.store import db, timestamps
 from kasparro.store.db import Connection
 
 # Of what its source has now, not of its past: as the index checkpoints_of_now says it. Needs a row `k` of checkpoints.
@@ -77,6 +77,37 @@ def advance(conn: Connection, source: str, checkpoint: Checkpoint, *, run_id: in
             "run_id": run_id,
         },
     )
+
+
+def reread_files(conn: Connection, source: str) -> None:
+    """Have the next run read every file of a source anew, as if it were to be read in another way than it was."""
+    conn.execute(
+        """
+        update checkpoints
+        set validators = validators || '{"reading": ""}'
+        where source = %(source)s
+        and position ? 'offset'
+        and validators->>'reading' is distinct from ''
+        """,
+        {"source": source},
+    )
+
+
+def count_reread(conn: Connection, source: str) -> int:
+    """How many files of a source the next run reads anew because they are to be."""
+    (found,) = db.one(
+        conn.execute(
+            """
+            select count(*)
+            from checkpoints
+            where source = %(source)s
+            and position ? 'offset'
+            and validators->>'reading' = ''
+            """,
+            {"source": source},
+        )
+    )
+    return int(found)
 
 
 def summary(conn: Connection, source: str, slice_name: str) -> dict[str, object]:

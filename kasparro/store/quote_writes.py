@@ -14,12 +14,15 @@ from kasparro.store.db import Connection
 
 @frozen(kw_only=True)
 class Gone:
-    """A quote that is to go: its key, the record that it shows and, of files, the version that said it."""
+    """A quote that is to go: its key, the record that it shows and, of files, the version that said it.
+
+    Without a record its key is only looked at.
+    """
 
     listing_id: int
     observed_at: datetime
-    content_hash: UUID
-    file_version: int | None
+    content_hash: UUID | None = None
+    file_version: int | None = None
 
 
 def write_settled(conn: Connection, *, run_id: int) -> None:

@@ -4,13 +4,13 @@ from kasparro.store import db
 from kasparro.store.db import Connection
 
 
-def upsert_staged(conn: Connection, *, source: str, run_id: int, drift_id: int | None = None) -> None:
-    """Write the batch's rejections, once its raw records are kept, and resolve those that no longer hold.
+def upsert_staged(conn: Connection, *, source: str, run_id: int, drift_id: int | None = None) -> int:
+    """Write the batch's rejections, once its raw records are kept, and resolve those that no longer hold: how many.
 
     `drift_id`: the drift that kept those of code schema_drift out. What the source expects has one row per listing and
     code, the rest one per raw record and code. Rows that contradict each other are the business of contradictions.
     """
-    _resolve_staged(conn, source=source)
+    resolved = _resolve_staged(conn, source=source)
     conn.execute(
         """
         insert into rejections (
@@ -49,9 +49,10 @@ def upsert_staged(conn: Connection, *, source: str, run_id: int, drift_id: int |
         """,
         {"source": source, "run_id": run_id, "drift_id": drift_id},
     )
+    return resolved
 
 
-def _resolve_staged(conn: Connection, *, source: str) -> None:
+def _resolve_staged(conn: Connection, *, source: str) -> int:
     """A rejection is open until its record, or the listing of one that is expected, says something else."""
     (any_open,) = db.one(
         conn.execute(
@@ -62,8 +63,8 @@ def _resolve_staged(conn: Connection, *, source: str) -> None:
         )
     )
     if not any_open:
-        return
-    conn.execute(
+        return 0
+    of_records = conn.execute(
         """
         update rejections j
         set resolved_at = now()
@@ -76,7 +77,7 @@ def _resolve_staged(conn: Connection, *, source: str) -> None:
         """,
         {"source": source},
     )
-    conn.execute(
+    of_listings = conn.execute(
         """
         update rejections j
         set resolved_at = now()
@@ -87,6 +88,7 @@ def _resolve_staged(conn: Connection, *, source: str) -> None:
         """,
         {"source": source},
     )
+    return of_records.rowcount + of_listings.rowcount
 
 
 def describe(conn: Connection, source: str, run_id: int) -> str:

@@ -11,7 +11,6 @@ from uuid import UUID
 from attrs import asdict, field, frozen
 from psycopg import sql
 
-from kasparro.store import quote_writes
 from kasparro.store.db import Connection
 from kasparro.store.quote_writes import Gone
 
@@ -39,6 +38,16 @@ class Owned:
     observed_at: datetime
     file_version: int | None
     record: Kept
+
+    @property
+    def gone(self) -> Gone:
+        """The quote, where it is to go."""
+        return Gone(
+            listing_id=self.listing_id,
+            observed_at=self.observed_at,
+            content_hash=self.record.content_hash,
+            file_version=self.file_version,
+        )
 
 
 @frozen(kw_only=True)
@@ -210,20 +219,6 @@ def yield_to_later(conn: Connection, *, source: str) -> None:
         """,
         {"source": source},
     )
-
-
-def remove_quotes(conn: Connection, stale: Sequence[Owned], *, run_id: int, ceiling: datetime) -> int:
-    """Delete quotes that their raw records no longer yield; see quote_writes.withdraw."""
-    gone = [
-        Gone(
-            listing_id=each.listing_id,
-            observed_at=each.observed_at,
-            content_hash=each.record.content_hash,
-            file_version=each.file_version,
-        )
-        for each in stale
-    ]
-    return quote_writes.withdraw(conn, gone, run_id=run_id, ceiling=ceiling)
 
 
 def remove_empty_listings(conn: Connection, source: str, *, among: Sequence[int] | None = None) -> None:

@@ -7,7 +7,7 @@ older version said stands until a newer one, or the growth of this one, says som
 import itertools
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 HEADER = "symbol,name,note,at,price\n"
 AT = "2026-01-02T12:00:00Z"
@@ -35,11 +35,15 @@ class Said:
 
 @frozen(kw_only=True)
 class Known:
-    """A file as it was read: for good, and the unended rest of it with what was said before that."""
+    """A file as it was read: for good, and the unended rest of it with what was said before that.
+
+    With `reread` it is to be read anew.
+    """
 
     version: int
     ended: str
     rest: str = ""
+    reread: bool = False
     before: dict[str, Said] = field(factory=dict)
 
 
@@ -55,10 +59,12 @@ class Rule:
     def read(self, name: str, text: str, *, upto: int | None = None) -> None:
         """A run read this file, to its end or as far as that."""
         known = self._known.get(name)
-        if known is not None and (text == known.ended + known.rest or len(text) < len(known.ended)):
+        if known is not None and len(text) < len(known.ended):
+            return
+        if known is not None and text == known.ended + known.rest and not known.reread:
             return
         said = self._said.setdefault(name, {})
-        if known is not None and text.startswith(known.ended + known.rest):
+        if known is not None and text.startswith(known.ended + known.rest) and not known.reread:
             start, version = len(known.ended), known.version
             if known.rest:
                 self._said[name] = said = dict(known.before)
@@ -70,6 +76,10 @@ class Rule:
         rest = text[end:] if upto is None else ""
         self._say(said, version, rest)
         self._known[name] = Known(version=version, ended=text[:end], rest=rest, before=before)
+
+    def reread(self) -> None:
+        """Every file that is still as it was is read anew by the next run."""
+        self._known = {name: evolve(known, reread=True) for name, known in self._known.items()}
 
     def _say(self, said: dict[str, Said], version: int, lines: str) -> None:
         for line in lines.splitlines():

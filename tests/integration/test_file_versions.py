@@ -74,11 +74,22 @@ class World:
                 self.rule.read(name, text, upto=reached[name])
 
     def replay(self, *, rejected):
-        """Every kept record once more, or the rejected ones."""
+        """Every kept record once more, or the rejected ones; whether more files are to be read anew then."""
+        marked = "select count(*) from checkpoints where validators->>'reading' = ''"
+        before = self.etl.value(marked)
         made = self.source()
         pipeline = self.etl.build()
         work = Replay(self.etl.database, pipeline.committer, Wanted(source="csv", rejected=rejected)).work
         pipeline.run(made, trigger=Trigger.REPLAY, stop=threading.Event(), task=Task(slice=REPLAY, work=work))
+        found_more = self.etl.value(marked) > before
+        if found_more:
+            self.rule.reread()
+        return found_more
+
+    def move(self):
+        """Map all rows to another time, or back, and replay: none of them says anything else beside the others."""
+        self.fields = {} if self.fields else LATER
+        return self.replay(rejected=False)
 
     def check(self):
         """The tables are as the rule says."""
@@ -100,6 +111,7 @@ def world(etl, tmp_path):
     etl.empty()
 
 
+LATER = {"observed_at": FieldMap(value="2026-01-03", type="time")}
 ROW = st.builds(row, st.sampled_from("AB"), st.sampled_from(["1", "2", "12"]), st.sampled_from(["", "", "x"]))
 LINES = st.lists(ROW, max_size=3)
 NAME = st.sampled_from(["a.csv", "b.csv", "c.csv"])
@@ -113,6 +125,7 @@ STEP = st.fixed_dictionaries({
     "batch_records": st.integers(1, 3),
     "cut": st.sampled_from([None, None, (1, "after"), (2, "before"), (2, "after"), (3, "before")]),
     "replay": st.sampled_from([None, None, True, False]),
+    "moves": st.sampled_from([False, False, True]),
 })  # fmt: skip
 
 
@@ -145,18 +158,22 @@ def change(folder, step):
 )
 @given(st.lists(STEP, min_size=1, max_size=5), st.sampled_from([True, True, False]))
 def test_tables_are_what_the_rule_says_when_files_change_in_any_way(world, steps, rejects):
-    """Growth, edits, truncation, names, overlaps, batches, kills and replays: none of them is part of the rule."""
+    """Growth, edits, truncation, names, overlaps, batches, kills, replays and other times: no part of the rule."""
     world.etl.empty()
     for path in world.folder.iterdir():
         path.unlink()
-    world.rule = Rule(rejects=rejects)
+    world.rule, world.fields = Rule(rejects=rejects), {}
     for step in steps:
         change(world.folder, step)
-        cut = step["cut"] if all(text.endswith("\n") for text in world.texts().values()) else None
+        ended = all(text.endswith("\n") for text in world.texts().values())
+        cut = step["cut"] if ended else None
         world.run(batch_records=step["batch_records"], cut=cut)
         world.check()
         if step["replay"] is not None:
-            world.replay(rejected=step["replay"])
+            assert not world.replay(rejected=step["replay"])
+            world.check()
+        if step["moves"] and ended:
+            world.move()
             world.check()
 
 
@@ -211,6 +228,33 @@ def test_rows_give_quotes_when_a_replay_tells_them_apart(world, monkeypatch, rej
     world.etl.run(of=world.source())
     assert {key for key, _ in world.etl.quotes()} == {"A:x"}
     assert world.etl.rows(open_ones) == [("a.csv", "A:y")] * 3
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_record_is_not_lost_when_a_replay_moves_it_and_another_file_contradicts_it(world, is_gone):
+    """One file says it alone: at once, and also when that file is there no more."""
+    world.write({"a": [A1, A2], "b": [A1]})
+    world.run()
+    assert world.move()
+    world.check()
+    assert world.rule.quotes() == {"A": 1}
+    if is_gone:
+        (world.folder / "b.csv").unlink()
+    world.run()
+    world.check()
+    assert not world.replay(rejected=False)
+
+
+def test_rows_contradict_each_other_when_a_replay_has_put_them_on_one_key(world):
+    """Once their file was read anew, which the next run does by itself."""
+    world.fields = MENDED
+    world.write({"a": [AX, AY], "b": [row("B", "1", "z")]})
+    world.run()
+    world.fields = {}
+    assert world.replay(rejected=False)
+    world.run()
+    world.check()
+    assert (world.rule.quotes(), len(world.rule.rejections())) == ({"B": 1}, 2)
 
 
 def test_quote_has_a_version_when_a_record_from_before_there_were_any_is_replayed(world):
