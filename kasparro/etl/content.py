@@ -23,10 +23,11 @@ from kasparro.model import KnownListing, Normalised
 Pair = tuple[Normalised, KnownListing | None]
 FindNames = Callable[[Collection[str]], Collection[tuple[str, str]]]
 
-# Powers of ten by which the middle one of all coins may be off what is known for a rename to be proven: 5 % of prices
-# and market caps, 10 % of volumes. Between two reads they rarely move that far, and a person is asked then; the
-# currencies nearest to the dollar are mostly further away, and units by far.
-_MOVED = {"price_usd": 0.0215, "market_cap_usd": 0.0215, "volume_24h_usd": 0.042}
+_MONEY = ("price_usd", "market_cap_usd", "volume_24h_usd")
+# Powers of ten by which the middle one of all coins may be off what is known for a rename to be proven: 5 %. Between
+# two reads they rarely move that far, and a person is asked then; the currencies nearest to the dollar are mostly
+# further away, and units by far.
+_MOVED = 0.0215
 # Powers of ten from which on the middle one runs on another scale: no market moves so, not in the months that a source
 # may sleep either.
 _SCALE = 1.0
@@ -116,7 +117,7 @@ def _change(off: float, certain: float, *, doubtful: float = math.inf) -> Change
 
 
 def _offs(pairs: Sequence[Pair]) -> dict[str, float]:
-    found = {name: _logs(pairs, name) for name in _MOVED}
+    found = {name: _logs(pairs, name) for name in _MONEY}
     return {
         # Volumes of small coins swing by more than ten, but not all of them one way.
         name: abs(median(logs)) if name == "volume_24h_usd" else median(map(abs, logs))
@@ -169,9 +170,8 @@ def _agree(pairs: Sequence[Pair], name: str, times: Times) -> bool:
     if name == "observed_at":
         return _mostly(pairs, lambda item, before: _is_current(item, before, times))
     value = "price_usd" if name == "external_id" else name
-    return value not in _MOVED or (
-        len(logs := _logs(pairs, value)) >= _LISTINGS and median(map(abs, logs)) <= _MOVED[value]
-    )
+    logs = _logs(pairs, value) if value in _MONEY else None
+    return logs is None or (len(logs) >= _LISTINGS and median(map(abs, logs)) <= _MOVED)
 
 
 def _mostly(pairs: Sequence[Pair], holds: Callable[[Normalised, KnownListing], bool]) -> bool:

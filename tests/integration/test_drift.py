@@ -291,6 +291,14 @@ def test_price_whose_values_are_others_is_not_mapped_whatever_its_name_says(etl,
     assert seen(etl) == [("renamed", "price", "price_usd", "quarantined", "open")]
 
 
+def test_market_cap_in_another_currency_is_proposed_and_not_mapped(etl):
+    """Its name says the same, and dollars are meant where no currency is named."""
+    etl.run(page(*spread()))
+    euros = {"cap": lambda _: None, "marketCap": lambda coin: float(coin["cap"]) * 0.86}
+    assert etl.run(page(*spread(hours=1, **euros))).status is RunStatus.SUCCEEDED
+    assert seen(etl) == [("renamed", "cap", "marketCap", "proposed", "open")]
+
+
 def test_price_that_moved_with_the_market_is_mapped(etl):
     """Some coins moved far, most did not."""
     etl.run(page(*priced({"price": "{}"})))
