@@ -54,8 +54,9 @@ smoke: $(STAMP) ## show it end to end: in Docker, else in processes; URL=https:/
 deploy: $(STAMP) ## to Fly.io; DRY_RUN=1 shows the commands, IMAGE=... takes an earlier release's image
 	@exec $(BIN)/python scripts/deploy-fly $(if $(filter-out 0,$(DRY_RUN)),--dry-run) $(if $(IMAGE),--image '$(IMAGE)')
 
-test: $(STAMP) ## run the whole test suite, one worker a core
-	@exec $(BIN)/python -m pytest -n auto --maxprocesses=4
+# A worker more than there are cores: a third of the time a test waits for Postgres and for programs that it started.
+test: $(STAMP) ## run the whole test suite
+	@exec $(BIN)/python -m pytest -n $$(($$(nproc) + 1)) --maxprocesses=4 --dist worksteal
 
 test-image: $(STAMP) ## the same on a PostgreSQL in Docker; POSTGRES_VERSION=15 chooses another than 17
 	@scripts/stack test
