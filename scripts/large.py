@@ -1,7 +1,7 @@
 """How much memory does a large CSV file take? Reads one in a process of its own, and prints records a second and RSS.
 
-`.venv/bin/python scripts/large.py 1024` writes a gigabyte and reads and normalises it; with `--load` it goes through the
-database too.
+`.venv/bin/python scripts/large.py 1024` writes a gigabyte and reads and normalises it; with `--load` it goes through
+the database too.
 """
 
 import argparse
