@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 from kasparro.etl.source import Files
 
-# What files come in. Any other is too rare, or cannot be told from these by its bytes.
-ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1252")
+# What files come in besides encodings that leave ASCII as it is.
+_WIDE_ENCODINGS = ("utf-16", "utf-16-le", "utf-16-be")
+# All that a table is written with, and what begins a character, or another set of them, in encodings that are not read.
+_ASCII = bytes((9, 10, 13, *range(32, 92), *range(93, 127))) + b"\\u0041~{!!~}+AGE-\x1b$B0l"
 # Lines before a header; more is another table.
 _MAX_SKIP_LINES = 1000
 # Bytes: the shortest that no real row exceeds, and 64 MiB, for a row stands in memory several times.
@@ -20,10 +22,15 @@ def problems(files: Files) -> Iterator[str]:
     for key in ("glob", "encoding", "decimal"):
         if getattr(files, key) == "?":
             yield f'files.{key}: "?" stands for what is still to be filled in'
-    if files.encoding not in ("", "?", *ENCODINGS):
-        yield f"files.encoding: must be one of {', '.join(ENCODINGS)}, got {files.encoding!r}"
+    if files.encoding not in ("", "?") and not is_encoding(files.encoding):
+        wanted = (
+            f"{', '.join(_WIDE_ENCODINGS)}, or one in which ASCII stands for itself, such as utf-8, cp1252 or gb18030"
+        )
+        yield f"files.encoding: must be {wanted}, got {files.encoding!r}"
     if files.delimiter and (len(files.delimiter) != 1 or files.delimiter in '"\r\n\x00 '):
         yield f"files.delimiter: must be one character such as ; or a tab, got {files.delimiter!r}"
+    if files.escape and (len(files.escape) != 1 or files.escape in f'"\r\n\x00 {files.delimiter}'):
+        yield f"files.escape: must be one character such as \\, got {files.escape!r}"
     if files.comment != files.comment.strip():
         yield f"files.comment: must not begin or end with white space, got {files.comment!r}"
     if not 0 <= files.skip_lines <= _MAX_SKIP_LINES:
@@ -38,6 +45,17 @@ def problems(files: Files) -> Iterator[str]:
         yield from _check_pattern("files.wide.columns", files.wide.columns)
         if not files.wide.value:
             yield "files.wide.value: must be a name"
+
+
+def is_encoding(name: str) -> bool:
+    """Whether files may be in that: every text encoding of Python's in which ASCII, line ends above all, is itself."""
+    if name in _WIDE_ENCODINGS:
+        return True
+    try:
+        plain = _ASCII.decode(name) == _ASCII.decode("ascii")
+        return plain and all("\n" in bytes((first, 10, 65, 65)).decode(name, "replace") for first in range(128, 256))
+    except (LookupError, ValueError):
+        return False
 
 
 def _check_pattern(key: str, pattern: str) -> Iterator[str]:

@@ -203,6 +203,7 @@ class Files:
     encoding: str = ""
     delimiter: str = ""
     comment: str = ""
+    escape: str = ""
     skip_lines: int = 0
     columns: tuple[str, ...] = ()
     name_pattern: str = ""
@@ -216,7 +217,9 @@ class Files:
     def reading(self) -> str:
         """Sixteen hex digits that change when a file would come to other records than before."""
         ways = (self.encoding, self.delimiter, self.comment, self.skip_lines, self.columns, self.name_pattern)
-        text = json.dumps([*ways, None if self.wide is None else asdict(self.wide), self.duplicates])
+        wide = None if self.wide is None else asdict(self.wide)
+        # A key that came later says nothing where it is not used: files that were read before are not read anew.
+        text = json.dumps([*ways, wide, self.duplicates, *filter(None, [self.escape])])
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

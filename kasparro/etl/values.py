@@ -48,7 +48,7 @@ _UNSEEN = dict.fromkeys([0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *
 _JOINERS = "\u200c\u200d"
 # Words for absent, as programs write them. NAN, NA and NONE are coins.
 _NO_SYMBOLS = frozenset({"NaN", "None", "none"})
-_NO_SYMBOLS_IN_ANY_CASE = frozenset({"-", "--", "n/a", "#n/a", "null"})
+_NO_SYMBOLS_IN_ANY_CASE = frozenset({"-", "--", "n/a", "#n/a", "null", "\\n"})
 _QUOTES = "\"'\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
 # What a spreadsheet makes of an epoch: 1,77746E+12. The digits that are gone cannot be guessed.
 _SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}")

@@ -43,6 +43,11 @@ def shown(tmp_path):
         (TWO.replace("\n", "\r").encode("utf-16"), ""),
         (b"\xfe\xff" + TWO.replace("N", "\u010d\u0d05").replace("\n", "\r").encode("utf-16-be"), ""),
         (TWO.replace("N", "Ärger € \u2019").encode("cp1252"), 'encoding = "cp1252"'),
+        (TWO.replace("N", "\u8868\u30bd").encode("shift_jis"), 'encoding = "shift_jis"'),
+        (TWO.replace("N", "\u540d").replace("\n", "\r").encode("gb18030"), 'encoding = "gb18030"'),
+        (TWO.replace("N", r'"the \"N\", it is"').encode(), "escape = '\\'"),
+        (TWO.replace("N", "a \\, b\\\nc").encode(), "escape = '\\'"),
+        (TWO.replace(HEADER, "SYMBOL,Name,dATE,Price\n").encode(), ""),
         (gzip.compress(TWO.encode(), mtime=0), ""),
         (gzip.compress(TWO[:30].encode(), mtime=0) + gzip.compress(TWO[30:].encode(), mtime=0), ""),
         (TWO.replace("\n", "\r\n").encode(), ""),
@@ -73,6 +78,13 @@ def shown(tmp_path):
 def test_two_quotes_are_read_when_a_file_is_written_in_any_way(shown, content, files):
     """What is found by itself, and what is declared."""
     assert shown(content, files=files) == ["1.5", "2.5"]
+
+
+@pytest.mark.parametrize("escape", ["", "escape = '\\'"])
+def test_values_are_absent_when_a_database_wrote_that_they_are_null(shown, escape):
+    r"""As \N, whether a backslash means something or not."""
+    content = HEADER + r"\N,N,2026-01-01,1" + "\n" + r"S, \N ,2026-01-01,2" + "\n" + r"S,N,2026-01-01,\N"
+    assert shown(content, files=escape) == ["symbol_missing", "2", "price_missing"]
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,13 @@ EXPORTS = {
         {"price_usd": "price_usd"},
         ("BTC", "2024-01-01 00:00", "42000"),
     ),
+    "quotes behind backslashes": (
+        "mysql.csv",
+        '"date","symbol","name","price_usd"\n"2024-01-01","BTC","the \\"coin\\", it is","42000"\n',
+        {"escape": "\\"},
+        {"name": "name", "price_usd": "price_usd"},
+        ("BTC", "2024-01-01 00:00", "42000"),
+    ),
     "coins beside other things": (
         "assets-usd.csv",
         "Date,SPX,GOLD,OIL,BTC,ETH\n2024-01-01,4700,2060,70,42000,2200\n",
@@ -557,6 +564,14 @@ def test_guess_makes_one_map_for_files_that_agree(tmp_path: Path) -> None:
     assert found.undecided == {}
     assert found.quotes == [("btc", "2024-01-01 00:00", "42000")]
     assert sorted(Path(found.map["files"]["glob"]).parent.glob(Path(found.map["files"]["glob"]).name)) == sorted(paths)
+
+
+def test_guess_makes_one_map_for_headers_in_any_letter_case(tmp_path: Path) -> None:
+    """It reads them all."""
+    paths = [write(tmp_path, f"{head[:4]}.csv", f"{head}\n2024-01-01,BTC,6\n")
+             for head in ("Date,Symbol,Price USD", "DATE,SYMBOL,PRICE USD")]  # fmt: skip
+    source = source_file.parse(document.write(draft.run(paths)), name="a.toml", folder=tmp_path)
+    assert [trial.run(source, path, first=1).quotes for path in paths] == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from kasparro.errors import ConfigError
-from kasparro.etl import source_file
+from kasparro.etl import file_rules, source_file
 from kasparro.etl.source import NULL_WORDS, Duplicates, FieldMap, Files, Wide
 
 TOML = """
@@ -79,9 +79,10 @@ def times(keys):
 
 
 MISTAKES = [
-    ("#files", 'encoding = "utf-7"', "files.encoding: must be one of utf-8"),
+    ("#files", 'encoding = "utf-7"', "files.encoding: must be utf-16, utf-16-le, utf-16-be, or one in which"),
     ("#files", 'delimiter = ";;"', "files.delimiter: must be one character"),
     ("#files", "delimiter = '\"'", "files.delimiter: must be one character"),
+    ("#files", 'escape = "xy"', "files.escape: must be one character such as"),
     ("#files", 'comment = " "', "files.comment: must not begin"),
     ("#files", 'comment = ""', "files.comment: must not be empty"),
     ("#files", "columns = []", "files.columns: must not be empty"),
@@ -152,3 +153,15 @@ def test_files_are_read_in_another_way_when_their_records_would_be_others(load, 
     """Values can be normalised anew from what is kept; records can only be read anew."""
     found = load(TOML.replace("#files", change)).files.reading
     assert (found == load(TOML).files.reading) is same
+
+
+ENCODINGS = (
+    "utf-8 ascii latin-1 cp1250 cp1251 iso8859-2 koi8-r mac-roman shift_jis gbk gb18030 big5 euc_kr euc_jp utf-16-le"
+)
+OTHERS = "utf-7 utf-32 utf-16-xe cp037 hz iso2022_jp unicode_escape raw_unicode_escape punycode idna base64 rot13 x"
+
+
+def test_encoding_is_taken_when_ascii_stands_for_itself_in_it():
+    """Line ends above all: a file is split into lines before it is decoded."""
+    assert [name for name in ENCODINGS.split() if not file_rules.is_encoding(name)] == []
+    assert [name for name in OTHERS.split() if file_rules.is_encoding(name)] == []

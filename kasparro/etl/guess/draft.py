@@ -106,8 +106,10 @@ def _check_alike(paths: Sequence[Path], tables: Sequence[Table]) -> None:
 
 def _differences(one: Table, other: Table) -> list[tuple[str, object, object]]:
     compared = (
-        ("columns", one.columns, other.columns),
+        ("columns", one.columns, other.columns) if [*map(str.lower, one.columns)] != [*map(str.lower, other.columns)]
+        else ("", "", ""),
         ("the delimiter", one.delimiter, other.delimiter),
+        ("before quotes", one.escape, other.escape),
         ("the encoding", one.encoding.name, other.encoding.name) if one.encoding.declared != other.encoding.declared
         else ("", "", ""),
         ("lines before its header:", one.skip_lines, other.skip_lines),
@@ -176,6 +178,9 @@ def _files(paths: Sequence[Path], tables: Sequence[Table], identity: Identity) -
     if table.comment:
         why = "lines that begin so are no rows"
         entries.append(Entry(key="comment", value=keys.text(table.comment), why=why))
+    if table.escape:
+        why = "quotes in cells stand behind it"
+        entries.append(Entry(key="escape", value=keys.text(table.escape), why=why))
     twice = table.has_header and any(vocabulary.meaning(name).scores for name in _doubled(table))
     if twice and not table.packed:
         why = f"{grid.shown(_doubled(table))}: the header has it twice, so that these names take its place"

@@ -15,8 +15,9 @@ from kasparro.etl import values
 from kasparro.etl.guess import contents
 from kasparro.etl.guess.contents import Encoding, Sample
 from kasparro.etl.readers import csv_header, csv_layout, csv_lines
+from kasparro.etl.readers.csv_form import Form
 from kasparro.etl.readers.csv_layout import Layout
-from kasparro.etl.readers.csv_lines import Form, Row
+from kasparro.etl.readers.csv_lines import Row
 from kasparro.etl.source import NULL_WORDS
 
 # Rows of which delimiter and header are judged; the header is among the first of them.
@@ -58,6 +59,7 @@ class Table:
     line_end: str
     delimiter: str
     comment: str
+    escape: str
     skip_lines: int
     has_header: bool
     packed: bool
@@ -122,6 +124,7 @@ def find(sample: Sample) -> Table:
         line_end=line_end,
         delimiter=best.form.delimiter,
         comment=best.form.comment,
+        escape=best.form.escape,
         skip_lines=best.skip_lines,
         has_header=best.layout.has_header,
         packed=bool(best.layout.packed),
@@ -148,7 +151,9 @@ def _forms(body: bytes, encoding: Encoding) -> tuple[list[Form], int]:
     comment = next((sign for line in text[:_PREAMBLE_CHARACTERS].splitlines()[:_PREAMBLE_ROWS]
                     for sign in _COMMENTS if _is_comment(line.lstrip(), sign)), "")  # fmt: skip
     delimiters = [hint[1]] if hint else csv_header.DELIMITERS
-    forms = [Form(encoding=encoding.name, delimiter=sign, comment=comment) for sign in delimiters]
+    escapes = ["", "\\"] if '\\"' in text else [""]
+    forms = [Form(encoding=encoding.name, delimiter=sign, comment=comment, escape=escape)
+             for escape in escapes for sign in delimiters]  # fmt: skip
     return forms, 1 if hint else 0
 
 

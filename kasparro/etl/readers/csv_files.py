@@ -10,13 +10,13 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 
 from attrs import Factory, define, evolve
 
 from kasparro.errors import SliceError
 from kasparro.etl.readers import BATCH_RECORDS, csv_columns, csv_place, csv_streams
+from kasparro.etl.readers.csv_columns import Wanted
 from kasparro.etl.readers.csv_layout import LayoutError
 from kasparro.etl.readers.csv_lines import UnclosedQuoteError
 from kasparro.etl.readers.csv_place import Place
@@ -70,8 +70,8 @@ class CsvFilesReader:
         constants = self._constants(slice_name)
         with csv_streams.opened(self._root / slice_name, slice_name) as file:
             try:
-                missing = partial(csv_columns.missing, self._fields, constants)
-                place = csv_place.find(file, self._files, checkpoint, missing)
+                wanted = Wanted(fields=self._fields, constants=constants.keys())
+                place = csv_place.find(file, self._files, checkpoint, wanted)
                 csv_columns.check_name(self._fields, constants, place.layout, slice_name)
             except LayoutError as ex:
                 raise SliceError(f"{slice_name}: {ex}", code="bad_header") from ex

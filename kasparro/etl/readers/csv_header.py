@@ -6,19 +6,18 @@ delimiters the columns that the map names decide; what cannot be told is an erro
 
 import codecs
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from attrs import frozen
 
 from kasparro.etl import values
 from kasparro.etl.readers import csv_layout, csv_lines, csv_streams
+from kasparro.etl.readers.csv_columns import Wanted
+from kasparro.etl.readers.csv_form import Form
 from kasparro.etl.readers.csv_layout import Layout, LayoutError
-from kasparro.etl.readers.csv_lines import Form
 from kasparro.etl.source import Files
 
-# Says what a layout of these names, as they stand in the header, lacks; '' for nothing.
-Missing = Callable[[Layout, list[str]], str]
 DELIMITERS = (",", ";", "\t", "|")
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 # What spreadsheets are told their delimiter with, in a line of its own.
@@ -39,7 +38,7 @@ class Beginning:
     layout: Layout
 
 
-def find(file: BinaryIO, files: Files, missing: Missing) -> Beginning | None:
+def find(file: BinaryIO, files: Files, wanted: Wanted) -> Beginning | None:
     """How the file is written, None while its first row has not ended. `file` is at its beginning.
 
     Raises LayoutError when there is no such layout,
@@ -53,13 +52,13 @@ def find(file: BinaryIO, files: Files, missing: Missing) -> Beginning | None:
     skip_lines = files.skip_lines + (hint is not None)
     found = []
     for delimiter in delimiters:
-        form = Form(encoding=written_in, delimiter=delimiter, comment=files.comment)
+        form = Form(encoding=written_in, delimiter=delimiter, comment=files.comment, escape=files.escape)
         file.seek(len(mark))
         row = _first_row(file, form, skip_lines, files.max_record_bytes)
         if row is None:
             return None
         found.append((form, row))
-    form, layout = _choose(found, files, missing)
+    form, layout = _choose(found, files, wanted)
     return Beginning(mark=mark, skip_lines=skip_lines, form=form, layout=layout)
 
 
@@ -101,13 +100,13 @@ def _first_row(file: BinaryIO, form: Form, skip_lines: int, max_record_bytes: in
     raise LayoutError(f"has no row in {_MAX_BLANK_BYTES} bytes, where its header is looked for")
 
 
-def _choose(found: list[tuple[Form, csv_lines.Row]], files: Files, missing: Missing) -> tuple[Form, Layout]:
+def _choose(found: list[tuple[Form, csv_lines.Row]], files: Files, wanted: Wanted) -> tuple[Form, Layout]:
     """The reading of the first row that has what the map names; of several the one with most columns."""
     fitting, problems = [], []
     for form, row in found:
         try:
-            for names, layout in _layouts(row, form, files):
-                lack = missing(layout, names)
+            for names, layout in _layouts(row, form, files, wanted):
+                lack = wanted.missing(layout, names)
                 if not lack:
                     fitting.append((form, layout))
                     break
@@ -122,31 +121,34 @@ def _choose(found: list[tuple[Form, csv_lines.Row]], files: Files, missing: Miss
     raise LayoutError(max(problems, key=lambda each: each[0], default=(0, "the header is empty"))[1])
 
 
-def _layouts(row: csv_lines.Row, form: Form, files: Files) -> Iterator[tuple[list[str], Layout]]:
+def _layouts(row: csv_lines.Row, form: Form, files: Files, wanted: Wanted) -> Iterator[tuple[list[str], Layout]]:
     """The row as a header, and the names in it; where it stands in one cell, what is in that cell too."""
     if row.defect is not None:
         raise LayoutError(f"the header cannot be read: {row.message}")
     if files.columns:
-        wanted, found = len(files.columns), len(row.cells)
-        while found > wanted and not row.cells[found - 1].strip():
+        width, found = len(files.columns), len(row.cells)
+        while found > width and not row.cells[found - 1].strip():
             found -= 1
-        if found != wanted and not files.delimiter:
-            raise LayoutError(f"the first row has {found} cells, files.columns has {wanted}")
+        if found != width and not files.delimiter:
+            raise LayoutError(f"the first row has {found} cells, files.columns has {width}")
         names = list(files.columns)
         yield names, csv_layout.make(names, encoding=form.encoding, has_header=False, wide=files.wide)
         return
     if any(values.UNSTORABLE.search(cell) for cell in row.cells):
         raise LayoutError(f"the header is not {form.encoding.upper()} text: {show(row.cells)}")
+    # What a wide file's columns are called decides an expression.
+    spelt = list if files.wide else wanted.spelt
     packed = "" if any(row.cells[1:]) else row.cells[0]
     for inner in ("", *filter(packed.count, DELIMITERS)):
         cells = csv_layout.unpack(packed, inner) if inner else row.cells
         try:
-            layout = csv_layout.make(csv_layout.names(cells), packed=inner, encoding=form.encoding, wide=files.wide)
+            columns = spelt(csv_layout.names(cells))
+            layout = csv_layout.make(columns, packed=inner, encoding=form.encoding, wide=files.wide)
         except LayoutError:
             if not packed:
                 raise
             continue
-        yield csv_layout.plain_names(cells), layout
+        yield spelt(csv_layout.plain_names(cells)), layout
 
 
 def show(names: list[str]) -> str:

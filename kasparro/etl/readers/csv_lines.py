@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 
 from attrs import frozen
 
-from kasparro.etl.readers import csv_streams
+from kasparro.etl.readers import csv_form, csv_streams
+from kasparro.etl.readers.csv_form import PLAIN, Form
 
 # Bytes of a defective line that are kept: enough to find and repair it.
 KEPT_BYTES = 64 * 1024
@@ -21,18 +22,6 @@ KEPT_BYTES = 64 * 1024
 _FEWEST_CELLS = 3
 # Where the module gives advice to programmers.
 _RETURN = "a carriage return stands in the middle of the line, in no quotes"
-
-
-@frozen(kw_only=True)
-class Form:
-    """How a file is written. A line that begins with `comment`, where a row could begin, is none; '' is no comment."""
-
-    encoding: str = "utf-8"
-    delimiter: str = ","
-    comment: str = ""
-
-
-PLAIN = Form()
 
 
 @frozen(kw_only=True)
@@ -241,8 +230,7 @@ def rows(
 ) -> Iterator[Row]:
     """The rows from the file's current position on, after `skip_lines` lines; blank lines come as rows without cells.
 
-    `tally` moves with every row that has ended. Spaces before a cell are not of it, so that quotes behind them are
-    quotes. A row over `max_record_bytes`, mostly an unclosed quote, and what csv
+    `tally` moves with every row that has ended. A row over `max_record_bytes`, mostly an unclosed quote, and what csv
     cannot parse come as a defect of their first line; reading goes on at the line after it. Raises UnclosedQuoteError,
     after all rows before it, when the file ends inside a quoted field; where that has the digest `given_up`, its first
     line is a defect too, but nothing from there on is read for good.
@@ -254,9 +242,8 @@ def rows(
         if not lines.skip():
             return
     while True:
-        reader = csv.reader(lines.texts(), strict=True, delimiter=form.delimiter, skipinitialspace=True)
         try:
-            for cells in reader:
+            for cells in csv_form.rows(lines.texts(), form):
                 if lines.passed_over:
                     lines.give_back()
                     break

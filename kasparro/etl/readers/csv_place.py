@@ -5,10 +5,11 @@ from typing import Any, BinaryIO
 
 from attrs import evolve, frozen
 
-from kasparro.etl.readers import csv_header, csv_layout, csv_lines, csv_streams
-from kasparro.etl.readers.csv_header import Missing
+from kasparro.etl.readers import csv_form, csv_header, csv_layout, csv_lines, csv_streams
+from kasparro.etl.readers.csv_columns import Wanted
+from kasparro.etl.readers.csv_form import Form
 from kasparro.etl.readers.csv_layout import Layout
-from kasparro.etl.readers.csv_lines import Form, Row, Tally
+from kasparro.etl.readers.csv_lines import Row, Tally
 from kasparro.etl.source import Files
 from kasparro.model import Checkpoint
 
@@ -34,7 +35,7 @@ class Place:
 
     file: BinaryIO
     tally: Tally
-    form: Form = csv_lines.PLAIN
+    form: Form = csv_form.PLAIN
     layout: Layout = _NOTHING
     skip_lines: int = 0
     at_top: bool = False
@@ -50,7 +51,7 @@ class Place:
         """
         if not self.layout.columns:
             return {"offset": 0, "columns": []}
-        plain = csv_lines.PLAIN
+        plain = csv_form.PLAIN
         unusual = {
             "delimiter": self.form.delimiter if self.form.delimiter != plain.delimiter else "",
             "encoding": self.form.encoding if self.form.encoding != plain.encoding else "",
@@ -64,7 +65,7 @@ class Place:
         return {"offset": self.tally.offset, "columns": self.layout.columns, **kept}
 
 
-def find(file: BinaryIO, files: Files, checkpoint: Checkpoint, missing: Missing) -> Place:
+def find(file: BinaryIO, files: Files, checkpoint: Checkpoint, wanted: Wanted) -> Place:
     """The place to read on from; `file` is at its beginning.
 
     Raises TruncatedError, LayoutError for a header that cannot be used, and UnclosedQuoteError for one that does not
@@ -74,7 +75,7 @@ def find(file: BinaryIO, files: Files, checkpoint: Checkpoint, missing: Missing)
     if resumed is not None:
         return resumed
     file.seek(0)
-    return evolve(_begin(file, files, missing), anew=changed)
+    return evolve(_begin(file, files, wanted), anew=changed)
 
 
 def rows(place: Place, files: Files) -> Iterator[Row]:
@@ -99,7 +100,7 @@ def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> tuple[Place
     position = checkpoint.position
     known = int(position.get("offset", 0))
     old_mac = bool(position.get("old_mac"))
-    encoding = position.get("encoding", csv_lines.PLAIN.encoding)
+    encoding = position.get("encoding", csv_form.PLAIN.encoding)
     stream = csv_streams.with_line_feeds(file, encoding) if old_mac else file
     tally = Tally()
     while tally.offset < known and (block := stream.read(min(known - tally.offset, _BLOCK_BYTES))):
@@ -117,8 +118,9 @@ def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> tuple[Place
         return None, not stands
     form = Form(
         encoding=encoding,
-        delimiter=position.get("delimiter", csv_lines.PLAIN.delimiter),
+        delimiter=position.get("delimiter", csv_form.PLAIN.delimiter),
         comment=files.comment,
+        escape=files.escape,
     )
     layout = csv_layout.make(
         list(position["columns"]),
@@ -149,11 +151,11 @@ def _compare_tail(stream: BinaryIO, known: int, tail: list[Any]) -> tuple[bool, 
     return same, stands
 
 
-def _begin(file: BinaryIO, files: Files, missing: Missing) -> Place:
+def _begin(file: BinaryIO, files: Files, wanted: Wanted) -> Place:
     mark, encoding = csv_header.encoding(file, files)
     old_mac = csv_streams.ends_lines_with_cr(file, mark, encoding)
     stream = csv_streams.with_line_feeds(file, encoding) if old_mac else file
-    found = csv_header.find(stream, files, missing)
+    found = csv_header.find(stream, files, wanted)
     stream.seek(0)
     tally = Tally()
     if found is None:

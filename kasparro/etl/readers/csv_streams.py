@@ -50,8 +50,8 @@ def ends_lines_with_cr(file: BinaryIO, mark: bytes, encoding: str) -> bool:
     """
     block = file.read(_PEEKED_BYTES)[len(mark) :]
     file.seek(0)
-    # Half a character says nothing yet. In one byte or more, as in UTF-8, a byte of ASCII is always that character.
-    text = block[: len(block) // 2 * 2].decode(encoding, "replace") if _is_wide(encoding) else block.decode("latin-1")
+    # Half a character says nothing yet.
+    text = block[: len(block) // 2 * 2 if _is_wide(encoding) else None].decode(encoding, "replace")
     return _CR_FIRST.match(text) is not None
 
 
