@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
         if outcome.result is not None and (removed := asdict(outcome.result.counts)["removed"]):
             print(f"{source.name}: {removed:,} quotes removed that their records no longer yield")
         if replay.reread:
-            print(f"{source.name}: files say something else now, the next run reads all {replay.reread:,} of them anew")
+            print(f"{source.name}: files say something else now: the next run reads them anew ({replay.reread:,})")
         if replay.not_replayed:
             print(
                 f"{source.name}: {replay.not_replayed:,} rejections stay: their records could not be read, are gone, "

@@ -196,7 +196,7 @@ def list_owned(conn: Connection, source: str, *, after: tuple[int, datetime] | N
 
 
 def yield_to_later(conn: Connection, *, source: str) -> None:
-    """In the settled batch: a quote that belongs to a record seen later than the one at hand stays as it is.
+    """In the settled batch: a quote that belongs to a record seen later than the one at hand stays, and so do names.
 
     Where that record was pruned, when the quote was written says it: in the batch of the one at hand or later.
     """
@@ -207,7 +207,6 @@ def yield_to_later(conn: Connection, *, source: str) -> None:
         from raw_records mine, quotes q
         left join raw_records owner on owner.source = %(source)s and owner.content_hash = q.content_hash
         where s.wins
-        and s.outcome = 'updated'
         and q.listing_id = s.listing_id
         and q.observed_at = s.observed_at
         and mine.source = %(source)s

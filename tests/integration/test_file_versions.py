@@ -257,6 +257,16 @@ def test_rows_contradict_each_other_when_a_replay_has_put_them_on_one_key(world)
     assert (world.rule.quotes(), len(world.rule.rejections())) == ({"B": 1}, 2)
 
 
+def test_listing_keeps_its_name_when_rows_that_say_the_same_are_replayed(world, monkeypatch):
+    """In whatever order that is: it is called as the row that its quote shows."""
+    monkeypatch.setattr(replay, "_PAGE_RECORDS", 1)
+    world.fields = {"name": FieldMap(paths=("note",), type="text")}
+    world.write({"a": [row("A", "1", note) for note in "abcdef"]})
+    world.run(batch_records=2)
+    assert not world.replay(rejected=False)
+    assert world.etl.rows("select name from listings") == [("f",)]
+
+
 def test_quote_has_a_version_when_a_record_from_before_there_were_any_is_replayed(world):
     """The oldest one of its file, so that rows that are to come contradict it."""
     world.write({"a": [row("A", "1x"), B1]})
