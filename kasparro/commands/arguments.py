@@ -152,6 +152,8 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     _add_json(actions.add_parser("check", help="validate files and settings; fail above an upstream's budget"))
     guess = actions.add_parser("guess", help="a source file for CSV files, made of what is in them")
     guess.add_argument("file", nargs="+", type=Path, metavar="FILE", help="a CSV file; several share one map")
+    said = "what letters are written in, such as cp1251, where the file does not tell"
+    guess.add_argument("--encoding", default="", metavar="NAME", help=said)
     _add_json(guess)
     attempt = actions.add_parser("try", help="what a source file makes of CSV files, without a database")
     attempt.add_argument("map", type=Path, metavar="MAP", help="the source file (TOML)")

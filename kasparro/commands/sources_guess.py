@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the map: 0 where it is complete, 3 where something is to be filled in. Raises SliceError for a bad file."""
     # TOML is UTF-8, whatever the terminal is.
     output.take_any_text(encoding="utf-8")
-    checked = check.run(draft.run(args.file))
+    checked = check.run(draft.run(args.file, args.encoding))
     found, text = checked.guess, document.write(checked.guess)
     if args.json:
         output.show_json(_document(found, text, checked.trials))

@@ -63,6 +63,41 @@ EXPORTS = {
         {"symbol": "Símbolo", "name": "Nombre", "market_cap_usd": "Capitalización de mercado"},
         ("BTC", "2024-12-25 00:00", "98000.12"),
     ),
+    "Russian names": (
+        "a.csv",
+        "Дата;Символ;Цена USD\n2024-01-01;BTC;42000\n",
+        {"delimiter": ";"},
+        {"symbol": "Символ", "observed_at": "Дата", "price_usd": "Цена USD"},
+        ("BTC", "2024-01-01 00:00", "42000"),
+    ),
+    "Chinese names": (
+        "a.csv",
+        "日期,币种,收盘价(USD),市值\n2024-01-01,BTC,42000,800000000000\n",
+        {},
+        {"symbol": "币种", "observed_at": "日期", "price_usd": "收盘价(USD)", "market_cap_usd": "市值"},
+        ("BTC", "2024-01-01 00:00", "42000"),
+    ),
+    "Japanese names": (
+        "a.csv",
+        "日付,銘柄,終値 (USD),始値\n2024-01-01,BTC,42000,41000\n",
+        {},
+        {"symbol": "銘柄", "observed_at": "日付", "price_usd": "終値 (USD)"},
+        ("BTC", "2024-01-01 00:00", "42000"),
+    ),
+    "Korean names": (
+        "a.csv",
+        "날짜,종목,종가(USD)\n2024-01-01,BTC,42000\n",
+        {},
+        {"symbol": "종목", "observed_at": "날짜", "price_usd": "종가(USD)"},
+        ("BTC", "2024-01-01 00:00", "42000"),
+    ),
+    "Turkish names": (
+        "a.csv",
+        "Tarih;Sembol;Kapan\u0131ş Fiyat\u0131 (USD)\n13.01.2024;BTC;42.000,50\n",
+        {"decimal": ","},
+        {"symbol": "Sembol", "price_usd": "Kapan\u0131ş Fiyat\u0131 (USD)"},
+        ("BTC", "2024-01-13 00:00", "42000.50"),
+    ),
     "French names in cp1252, no-break spaces": (
         "cours.csv",
         "Date;Symbole;Nom;Clôture (USD)\n25/12/2024;BTC;Bitcoin;98\u00a0000,12\n".encode("cp1252"),
@@ -408,7 +443,14 @@ def test_guess_names_columns_anew_when_two_have_the_same_name(tmp_path: Path) ->
     ("name", "encoding", "said"),
     [
         ("Z\u0142oty", "cp1250", "Z\u0142oty in cp1250"),
-        ("\u0411\u0438\u0442\u043a\u043e\u0438\u043d", "cp1251", "in cp1251"),
+        (
+            "\u0411\u0438\u0442\u043a\u043e\u0438\u043d",
+            "cp1251",
+            "\u0411\u0438\u0442\u043a\u043e\u0438\u043d in cp1251",
+        ),
+        ("\u6bd4\u7279\u5e01", "gb18030", "in gb18030"),
+        ("Pe\u00f1a", "cp1252", "Pe\u00f1a in cp1252, Pe\u0144a in cp1250"),
+        ("Cl\u00f4ture", "mac-roman", "Cl\u00f4ture in mac-roman"),
         ("Clôture", "cp1252", None),
     ],
 )
@@ -417,8 +459,17 @@ def test_guess_asks_for_the_encoding_when_words_come_out_wrong(
 ) -> None:
     """Names in another code page than that of western Europe are not stored garbled."""
     text = f"date,symbol,name,price_usd\n2024-01-01,BTC,{name},5\n"
-    found = look(write(tmp_path, "a.csv", text, encoding=encoding)).undecided.get("encoding")
+    path = write(tmp_path, "a.csv", text, encoding=encoding)
+    found = look(path).undecided.get("encoding")
     assert found is None if said is None else said in str(found)
+    said_so = draft.run([path], encoding)
+    assert (said_so.undecided, f'encoding = "{encoding}"' in document.write(said_so)) == ([], True)
+
+
+def test_guess_refuses_an_encoding_that_files_cannot_be_read_in(tmp_path: Path) -> None:
+    """And names what was wrong."""
+    with pytest.raises(SliceError, match="--encoding: 'rot13'"):
+        draft.run([write(tmp_path, "a.csv", "date,symbol,price_usd\n2024-01-01,BTC,6\n")], "rot13")
 
 
 NIGHT = "".join(f"2024-10-27 0{hour}:00,BTC,6\n" for hour in (0, 1, 2, 2, 3, 4, 5))

@@ -12,6 +12,7 @@ from typing import cast
 from attrs import frozen
 
 from kasparro.errors import SliceError
+from kasparro.etl.guess import code_pages
 from kasparro.etl.readers import csv_streams
 
 # Bytes of a file's beginning, and of pieces of the rest: some ten thousand rows, judged in about a second.
@@ -25,12 +26,6 @@ _OTHERS = {
     b"{": "JSON", b"[{": "JSON", b"[[": "JSON",
     b"PAR1": "a Parquet file", b"BZh": "a bzip2 archive", b"\xfd7zXZ": "an xz archive", b"(\xb5/\xfd": "a zstd archive",
 }  # fmt: skip
-# What no word of a western language has: a sign between letters, or four letters with marks in a row.
-_NO_WORD = re.compile(
-    "\\w*[^\\W\\d_][\xa1-\xa6\xa8\xac\xae-\xb3\xb6\xb8\xb9\xbc-\xbf][^\\W\\d_]+|\\w*[\xc0-\xff]{4}\\w*"
-)
-_ANSWER = '"cp1252" if the first; else have it written as UTF-8, as by iconv -f cp1250 -t utf-8'
-_CODE_PAGES = ("cp1252", "cp1250", "iso8859-2", "cp1251")
 # A header such as <TICKER>,<DATE> begins like a page; a tag with a delimiter behind it is none.
 _PAGE = re.compile(rb"\s*<(?![^<>]*>[ ]*[,;\t|])")
 # Of the bytes at one side of UTF-16 text in European letters nearly all are NUL; of those at the other nearly none.
@@ -78,8 +73,8 @@ def sample(path: Path) -> Sample:
     return Sample(path=path, head=head[:HEAD_BYTES], pieces=tuple(pieces), complete=False)
 
 
-def encoding(found: Sample) -> Encoding:
-    """What the bytes are written in. Raises SliceError for what is no text."""
+def encoding(found: Sample, said: str = "") -> Encoding:
+    """What the bytes are written in, `said` where no mark tells. Raises SliceError for what is no text."""
     head, name = found.head, found.path.name
     if _PAGE.match(head):
         raise SliceError(f"{name}: is a web page or XML, not a CSV file")
@@ -89,6 +84,8 @@ def encoding(found: Sample) -> Encoding:
     for mark, word in _MARKS:
         if head.startswith(mark):
             return Encoding(name=word, mark=mark, why=f"{word.upper()}, as its byte order mark says")
+    if said:
+        return Encoding(name=said, declared=said, why=f"{said}, as was said")
     if not head.strip():
         raise SliceError(f"{name}: is empty")
     if b"\x00" in head:
@@ -97,7 +94,7 @@ def encoding(found: Sample) -> Encoding:
     try:
         decoder.decode(head, final=found.complete)
     except UnicodeDecodeError as ex:
-        return _no_utf8(head, head[ex.start])
+        return _no_utf8(head, head[ex.start], whole=found.complete)
     return Encoding(name="utf-8", why="ASCII" if head.isascii() else "UTF-8")
 
 
@@ -118,19 +115,21 @@ def _without_mark(head: bytes, name: str) -> Encoding:
     raise SliceError(f"{name}: is no text: it holds NUL bytes that are not those of UTF-16")
 
 
-def _no_utf8(head: bytes, byte: int) -> Encoding:
-    """UTF-8 with damage where most of it can be read so, else cp1252."""
+def _no_utf8(head: bytes, byte: int, *, whole: bool) -> Encoding:
+    """UTF-8 with damage where most of it can be read so, else a code page, sure or not."""
     text = head.decode("utf-8", "replace")
     damaged = text.count("\ufffd")
     if sum(not sign.isascii() for sign in text) - damaged > damaged:
         return Encoding(name="utf-8", why=f"UTF-8, but {damaged} bytes of the sample are not: their rows are rejected")
-    try:
-        head.decode("cp1252")
-    except UnicodeDecodeError:
-        return Encoding(name="utf-8", why="neither UTF-8 nor cp1252: rows with such bytes are rejected")
-    why = f"cp1252, for 0x{byte:02X} is no UTF-8 (look whether letters come out right)"
-    plain = head.decode("cp1252")
-    if odd := _NO_WORD.search(plain):
-        read = ", ".join(f"{odd[0].encode('cp1252').decode(name, 'replace')} in {name}" for name in _CODE_PAGES)
-        return Encoding(name="cp1252", declared="cp1252", why=why, doubt=f"which is right: {read}? {_ANSWER}")
-    return Encoding(name="cp1252", declared="cp1252", why=why)
+    if code_pages.is_western(head):
+        why = f"cp1252, for 0x{byte:02X} is no UTF-8 (look whether letters come out right)"
+        return Encoding(name="cp1252", declared="cp1252", why=why)
+    found = code_pages.readings(head, whole=whole)
+    if not found:
+        return Encoding(
+            name="utf-8", why="neither UTF-8 nor a code page that is known: rows with such bytes are rejected"
+        )
+    first = found[0].name
+    read = ", ".join(f"{each.word} in {each.name}" for each in found)
+    doubt = f'which is right: {read}? "{first}" fits this map; for another one: kasparro sources guess --encoding NAME'
+    return Encoding(name=first, declared=first, why=f"perhaps {first}, for 0x{byte:02X} is no UTF-8", doubt=doubt)

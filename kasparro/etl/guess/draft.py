@@ -13,7 +13,7 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from kasparro.errors import SliceError
-from kasparro.etl import catalogue, pairs, values
+from kasparro.etl import catalogue, file_rules, pairs, values
 from kasparro.etl.field_rules import UNDECIDED
 from kasparro.etl.guess import amounts, cells, contents, grid, identity, keys, vocabulary, when
 from kasparro.etl.guess.cells import Column
@@ -56,9 +56,14 @@ class Guess:
         return [entry for entry in (*self.files, *self.fields) if entry.todo]
 
 
-def run(paths: Sequence[Path]) -> Guess:
-    """Look at the files, and decide what can be decided. Raises SliceError for what cannot be read, or differs."""
-    tables = [grid.find(contents.sample(path)) for path in paths]
+def run(paths: Sequence[Path], encoding: str = "") -> Guess:
+    """Look at the files, and decide what can be decided; their `encoding` may be said.
+
+    Raises SliceError for what cannot be read, or differs.
+    """
+    if encoding and not file_rules.is_encoding(encoding):
+        raise SliceError(f"--encoding: {values.show(encoding)} is none that files can be read in")
+    tables = [grid.find(contents.sample(path), encoding) for path in paths]
     _check_alike(paths, tables)
     table = tables[0]
     rows = [row for each in tables for row in each.rows]

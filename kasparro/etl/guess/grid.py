@@ -12,13 +12,12 @@ from attrs import Factory, define, evolve, frozen
 
 from kasparro.errors import SliceError
 from kasparro.etl import values
-from kasparro.etl.guess import contents
+from kasparro.etl.guess import contents, header
 from kasparro.etl.guess.contents import Encoding, Sample
 from kasparro.etl.readers import csv_header, csv_layout, csv_lines
 from kasparro.etl.readers.csv_form import Form
 from kasparro.etl.readers.csv_layout import Layout
 from kasparro.etl.readers.csv_lines import Row
-from kasparro.etl.source import NULL_WORDS
 
 # Rows of which delimiter and header are judged; the header is among the first of them.
 _JUDGED_ROWS = 200
@@ -28,21 +27,11 @@ _PREAMBLE_CHARACTERS = 20_000
 _KEPT_ROWS = 5000
 # The share of rows that may have other cells than a header, and how many have to fit it where others are below another.
 _UNFIT, _FEWEST_ROWS = 0.4, 3
-# Rows below a header that are parts of it.
-_MAX_MORE_HEADERS = 3
 # Characters of what a message shows.
 _SHOWN = 200
 _MAX_RECORD_BYTES = 256 * 1024
 _COMMENTS = ("#", "//")
 _HINT = re.compile(r'"?sep=([^"\r\n])"?\s*')
-# A cell that is data and no name: a number as people write it, or what begins like a date or a time.
-_DATA = re.compile(
-    r"[-+(\u2212]*\s*(?:[A-Za-z]{0,3}[$\u20ac\u00a3\u00a5]|[A-Z]{3}\s)?\s*[-+]?"
-    r"(?:[0-9][0-9.,'\u2019\s]*|[.,][0-9]+)(?:[eE][-+]?[0-9]+)?\s*"
-    r"(?:%|[KMBTkmbt]|bn|mn|Mrd\.?|Mio\.?)?\s*[$\u20ac\u00a3%)]*"
-    r"|[0-9]{1,4}[-/.][0-9A-Za-z]{1,9}[-/.][0-9]{1,4}\b.*|[0-9]{1,2}:[0-9]{2}.*"
-    r"|[A-Za-z]{3,9}\.? [0-9]{1,2},? [0-9]{4}\b.*|[0-9]{1,2}[. ]+[^\W\d]{3,9}\.? [0-9]{4}\b.*"
-)
 
 
 @frozen(kw_only=True)
@@ -96,9 +85,9 @@ class _Try:
     judged: int
 
 
-def find(sample: Sample) -> Table:
+def find(sample: Sample, encoding_said: str = "") -> Table:
     """The table of a file. Raises SliceError when there is none of at least two columns."""
-    encoding = contents.encoding(sample)
+    encoding = contents.encoding(sample, encoding_said)
     line_end = contents.line_end(sample, encoding)
     body = sample.head[len(encoding.mark) :]
     if line_end == "CR":
@@ -139,11 +128,6 @@ def find(sample: Sample) -> Table:
     )
 
 
-def is_data(cell: str) -> bool:
-    """Whether a cell holds a number, date or time rather than a name."""
-    return _DATA.fullmatch(cell.strip()) is not None
-
-
 def _forms(body: bytes, encoding: Encoding) -> tuple[list[Form], int]:
     """The forms that the text may have, and how many lines at its top only tell of them."""
     text = body.decode(encoding.name, "replace")
@@ -178,10 +162,10 @@ def _try(body: bytes, form: Form, hinted: int) -> _Try | None:
             fitted, unfit = _fit(rest, layout)
         if unfit > _UNFIT * len(rest):
             continue
-        judged, has_header = len(fitted) + unfit, _is_header(cells, fitted)
+        judged, has_header = len(fitted) + unfit, header.stands_above(cells, fitted)
         names = [] if has_header else _named(body, cells, form)
-        if has_header and (more := _more_headers(fitted)):
-            has_header, names = False, _stacked([cells, *fitted[:more]])
+        if has_header and (more := header.more(fitted)):
+            has_header, names = False, header.stacked([cells, *fitted[:more]])
             number, fitted, judged = number + 1 + more, fitted[more:], judged - more
         preamble = tuple(" ".join(filter(None, each.cells)) for each in rows[:number])
         if not has_header:
@@ -222,7 +206,9 @@ def _fit(rows: Sequence[Row], layout: Layout) -> tuple[list[list[str]], int]:
 
 def _is_clean(cell: str, others: set[str]) -> bool:
     """Whether no other delimiter stands in a cell; but a comma may, in a number or a date."""
-    return not any(sign in cell for sign in others - {","}) and ("," not in cell or "," not in others or is_data(cell))
+    return not any(sign in cell for sign in others - {","}) and (
+        "," not in cell or "," not in others or header.is_data(cell)
+    )
 
 
 def _rows(body: bytes, form: Form, skip_lines: int) -> tuple[list[Row], list[int]]:
@@ -251,34 +237,6 @@ def _unpacked(row: Row, delimiter: str) -> tuple[list[str], str]:
         except csv_layout.LayoutError:
             pass
     return row.cells, ""
-
-
-def _is_header(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row holds names where those below hold data."""
-    return _data_share([cells]) <= _data_share(rows) / 3
-
-
-def _more_headers(rows: Sequence[Sequence[str]]) -> int:
-    """How many of the first rows below a header hold no data either, where all others do: units, or tickers."""
-    count = next((at for at, row in enumerate(rows) if _data_share([row])), 0)
-    words = {cell.strip().casefold() for row in rows[:count] for cell in row} - {"", *NULL_WORDS}
-    return count if 0 < count <= _MAX_MORE_HEADERS and words and all(map(any, map(_data, rows[count:]))) else 0
-
-
-def _data(row: Sequence[str]) -> list[bool]:
-    return [is_data(cell) for cell in row]
-
-
-def _stacked(heads: Sequence[Sequence[str]]) -> list[str]:
-    """One name a column of several headers: the last of the first column, and what tells the others apart."""
-    telling = [row for at, row in enumerate(heads) if at == 0 or len(set(row[1:])) > 1]
-    first = next(row[0] for row in reversed(heads) if row[0].strip() or row is heads[0])
-    return csv_layout.names([first, *(" ".join(filter(None, cells)) for cells in list(zip(*telling, strict=True))[1:])])
-
-
-def _data_share(rows: Sequence[Sequence[str]]) -> float:
-    cells = [cell for row in rows for cell in row if cell.strip()]
-    return sum(map(is_data, cells)) / len(cells) if cells else 0.0
 
 
 def _named(body: bytes, cells: Sequence[str], form: Form) -> list[str]:

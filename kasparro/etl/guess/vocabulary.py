@@ -24,13 +24,15 @@ _JOINING = frozenset({"in", "en", "em", "us", "american"})
 _PHRASES: Mapping[str, Mapping[int, str]] = {
     "price_usd": {
         100: "price|current price|market price|price close|preis|preco|precio|prix|prezzo|prijs|cena|pris|"
-        "spot price|coin price",
+        "spot price|coin price|价格|價格|価格|가격|цена|fiyat",
         92: "close|close price|closing price|price closing|schlusskurs|schluss|fechamento|preco de fechamento|cierre|"
         "precio de cierre|cloture|cours de cloture|prix de cloture|chiusura|prezzo di chiusura|slotkoers|closing|"
         "kurs zamkniecia|cena zamkniecia|stangningskurs|sluttkurs|close last|preco fechamento|precio cierre|"
-        "cours cloture|closing value",
+        "cours cloture|closing value|"
+        "收盘价|收盤價|終値|종가|цена закрытия|закрытие|kapan\u0131ş|kapan\u0131ş fiyat\u0131",
         85: "last|last price|price last|kurs|ultimo|ultimo preco|ultimo precio|dernier|dernier cours|zuletzt|"
         "cours|koers|"
+        "最新价|现价|現在値|현재가|последняя цена|курс|son fiyat|şimdi|"
         "letzter kurs|letzter|cotacao|cotizacion|laatste|last trade price|exchange rate|trade price",
         60: "spot price at transaction|price at transaction",
         40: "adj close|adjusted close|mid|mid price|average price|avg price|vwap|weighted price|mean price",
@@ -42,18 +44,21 @@ _PHRASES: Mapping[str, Mapping[int, str]] = {
         92: "close time|time close|closing time|end time",
         90: "timestamp|time stamp|datetime|date time|date and time|zeitstempel|zeitpunkt|horodatage|datum uhrzeit|"
         "czas|data hora|data e hora|fecha hora|fecha y hora|date heure|date et heure|datum zeit|ts|time utc|"
-        "datetime utc|"
+        "datetime utc|时间戳|日時|일시|дата и время|tarih saat|"
         "marca temporal|data ora",
         80: "date|datum|data|fecha|date iso|date utc|day|trading day|trading date|tag|dia|jour|giorno|dag|dzien|"
         "dato|handelstag|"
+        "日期|日付|日付け|날짜|дата|tarih|"
         "price date|dates|date gmt|date local|periodo|period",
-        70: "time|zeit|hora|heure|uhrzeit|end|ora|time berlin",
+        70: "时间|時間|시간|время|saat|time|zeit|hora|heure|uhrzeit|end|ora|time berlin",
         60: "open time|time open|opening time|start|start time|created at|begin",
         30: "now|now timestamp|fetched at",
     },
     "symbol": {
-        100: "symbol|ticker|coin symbol|ticker symbol|token symbol|asset symbol|symbole|simbolo|kurzel|symbool|sigla",
-        70: "asset|base asset|base currency|base|coin|crypto|token|code|asset code|criptomoeda|criptomoneda|"
+        100: "symbol|ticker|coin symbol|ticker symbol|token symbol|asset symbol|symbole|simbolo|kurzel|symbool|sigla|"
+        "代码|代碼|シンボル|심볼|символ|тикер|sembol",
+        70: "币种|銘柄|종목|"
+        "asset|base asset|base currency|base|coin|crypto|token|code|asset code|criptomoeda|criptomoneda|"
         "kryptowahrung"
         "|cryptocurrency|kuerzel|crypto currency|coin code|moeda|moneda|monnaie|wahrung|waehrung",
         60: "pair|market|instrument|product|product id|trading pair|currency pair|symbol pair|par|"
@@ -61,7 +66,7 @@ _PHRASES: Mapping[str, Mapping[int, str]] = {
     },
     "name": {
         100: "name|coin name|full name|asset name|token name|nombre|nome|nom|bezeichnung|naam|nazwa|namn|navn|"
-        "currency name|"
+        "currency name|名称|名稱|名前|이름|название|"
         "cryptocurrency name|crypto name",
         50: "coin|asset|crypto|token|cryptocurrency|kryptowahrung|criptomoeda|criptomoneda|cryptomonnaie|"
         "crypto currency",
@@ -72,7 +77,7 @@ _PHRASES: Mapping[str, Mapping[int, str]] = {
         "capitalizacao de mercado|capitalizacao|capitalizacion de mercado|capitalizacion|capitalisation boursiere|"
         "capitalisation|capitalizzazione|capitalizzazione di mercato|cap de mercado|"
         "capitalizacao mercado|marktkap|marktkapitalisatie|kapitalizacja|kapitalizacja rynkowa|markedsverdi|"
-        "borsvarde|"
+        "borsvarde|市值|時価総額|시가총액|капитализация|рыночная капитализация|piyasa değeri|"
         "current market cap",
         50: "cap|valor de mercado|marktwert|market value",
     },
@@ -80,7 +85,8 @@ _PHRASES: Mapping[str, Mapping[int, str]] = {
         100: "volume 24h|24h volume|total volume|volume 24 h|24 h volume|volume24h|24hr volume|volume 24hr|"
         "vol 24h|24h vol"
         "|volumen 24h|daily volume|24 hour volume|volume 1d|volume 24 hours|volume last 24 hours|umsatz 24h",
-        80: "volume|vol|volumen|wolumen|volym|volum|umsatz|handelsvolumen|trading volume|volume negociado|"
+        80: "成交量|交易量|出来高|取引量|거래량|объём|hacim|işlem hacmi|volume|vol|volumen|wolumen|volym|volum|umsatz|"
+        "handelsvolumen|trading volume|volume negociado|"
         "volume quote|quote volume|"
         "quote asset volume|volumen de negociacion|volume d echange|volume di scambio|volume de negociacao|turnover",
     },
@@ -105,10 +111,6 @@ _PHRASES: Mapping[str, Mapping[int, str]] = {
         80: "currency|currency code|quote|fiat|wahrung|waehrung|moeda|moneda|devise|valuta|divisa|unit|einheit",
     },
 }  # fmt: skip
-_KNOWN = {
-    field: {phrase: score for score, text in scores.items() for phrase in text.split("|")}
-    for field, scores in _PHRASES.items()
-}
 # Words beside `price` that leave it the price; any other may make it a target, a purchase, or one of a thousand coins.
 _STILL_PRICE = frozenset({
     "price", "usd", "the", "of", "a", "per", "coin", "token", "unit", "asset", "crypto", "cryptocurrency", "current",
@@ -143,6 +145,12 @@ def words(name: str) -> list[str]:
     split = currencies.spelled(name.replace("%", " pct "))
     plain = unicodedata.normalize("NFKD", split.casefold().replace("\u00df", "ss"))
     return re.findall(r"[^\W_]+", "".join(sign for sign in plain if not unicodedata.combining(sign)))
+
+
+_KNOWN = {
+    field: {" ".join(words(phrase)): score for score, text in scores.items() for phrase in text.split("|")}
+    for field, scores in _PHRASES.items()
+}
 
 
 def meaning(name: str) -> Meaning:
