@@ -1,5 +1,6 @@
 """Any CSV file, and any bytes that are called one: nothing lost, nothing doubled, nothing that breaks."""
 
+import codecs
 import gzip
 import json
 
@@ -114,6 +115,20 @@ def files(draw):
             )
     text = end.join(lines) + draw(st.sampled_from(["", end]))
     return name, text.encode(encoding, "replace")
+
+
+def test_growth_in_the_middle_of_a_line_end_gives_the_same_as_the_whole_file(tmp_path, sources):
+    """Half of a carriage return in UTF-16 is none yet."""
+    content = codecs.BOM_UTF16_LE + f"{HEADER}\r,,2026-01-01,1\r\r\r\r\r,,2026-01-01,1".encode("utf-16-le")
+    for cut in range(len(content)):
+        grown, whole = (
+            Reading(sources["plain"], tmp_path / "grown.csv"),
+            Reading(sources["plain"], tmp_path / "whole.csv"),
+        )
+        for reading, parts in ((grown, (content[:cut], content, content)), (whole, (content, content))):
+            for part in parts:
+                reading.step(part)
+        assert grown.outcome == whole.outcome, cut
 
 
 @settings(max_examples=100, deadline=None)

@@ -113,7 +113,9 @@ def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> tuple[Place
     as_it_was = tally.hasher.hexdigest() == checkpoint.validators.get("prefix")
     if (known and not as_it_was) or checkpoint.validators.get("reading", files.reading) != files.reading:
         return None, True
-    same, stands = _compare_tail(stream, known, position.get("tail", []))
+    same, stands = _compare_tail(
+        stream, known, position.get("tail", []), wide=file if encoding.startswith("utf-16") else None
+    )
     if not known or not stands:
         return None, not stands
     form = Form(
@@ -136,14 +138,23 @@ def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> tuple[Place
     return place, False
 
 
-def _compare_tail(stream: BinaryIO, known: int, tail: list[Any]) -> tuple[bool, bool]:
-    """Whether what follows the known bytes is the same as the last time, and whether that stands and may have grown."""
+def _compare_tail(stream: BinaryIO, known: int, tail: list[Any], *, wide: BinaryIO | None) -> tuple[bool, bool]:
+    """Whether what follows the known bytes is the same as the last time, and whether that stands and may have grown.
+
+    In a `wide` file half a character, which it may have ended in, is no line end while the other half is not there.
+    """
     if not tail:
         return False, True
     size, digest = tail
+    half = 0 if wide is None else size % 2
     seen = Tally()
-    while seen.offset < size and (block := stream.read(min(size - seen.offset, _BLOCK_BYTES))):
+    while seen.offset < size - half and (block := stream.read(min(size - half - seen.offset, _BLOCK_BYTES))):
         seen.add(block)
+    if wide is not None and half and stream.read(1):
+        behind = wide.tell()
+        wide.seek(known + size - 1)
+        seen.add(wide.read(1))
+        wide.seek(behind)
     stands = seen.hasher.hexdigest() == digest
     same = stands and not stream.read(1)
     if not same:
