@@ -26,15 +26,34 @@ COINS = {
 }  # fmt: skip
 # Those that are words, too: in small letters they are no coin.
 _WORDS = frozenset({
-    "ADA", "APT", "ARB", "ATOM", "COMP", "DAI", "DASH", "DOT", "ETC", "FIL", "ICP", "LINK", "NEAR", "NEO", "SOL", "SUI",
-    "TON", "UNI", "VET",
+    "ADA", "APT", "ARB", "ATOM", "COMP", "DAI", "DASH", "DOT", "ETC", "FIL", "ICP", "LINK", "NEAR", "NEO", "SOL",
+    "SUI", "TON", "UNI", "VET",
 })  # fmt: skip
 # Words in capitals that stand before a currency in the names of files, and are no coins.
 _NO_COINS = frozenset({
-    "ALL", "ARCHIVE", "ASSETS", "BINANCE", "CANDLES", "CHART", "CLOSE", "COIN", "COINBASE", "COINS", "CRYPTO", "DAILY",
-    "DATA", "EXPORT", "FILE", "HISTORY", "HOURLY", "IN", "KRAKEN", "MARKET", "OHLC", "OHLCV", "PRICE", "PRICES",
-    "QUOTES", "RATES", "SPOT", "TABLE", "TOKENS",
+    "ALL", "ARCHIVE", "ASSETS", "BINANCE", "CANDLES", "CHART", "CLOSE", "COIN", "COINBASE", "COINS", "CRYPTO",
+    "DAILY", "DATA", "EXPORT", "FILE", "HISTORY", "HOURLY", "IN", "KRAKEN", "MARKET", "OHLC", "OHLCV", "PRICE",
+    "PRICES", "QUOTES", "RATES", "SPOT", "TABLE", "TOKENS",
 })  # fmt: skip
+# Other symbols of some of them, at exchanges or before they were renamed.
+_ALIASES = {"MIOTA": "IOTA", "XDG": "DOGE", "STR": "XLM", "POL": "MATIC", "BCC": "BCH"}
+# Words beside a coin's symbol that make it another one, or none.
+_VARIANTS = frozenset({
+    "wrapped", "staked", "bridged", "gold", "classic", "cash", "sv", "diamond", "private", "bull", "bear", "hedge",
+    "short", "leverage", "leveraged", "flexible", "index", "lp", "pool", "peg", "pegged", "name", "service",
+    "liquid", "2x", "3x",
+})  # fmt: skip
+# Words beside a coin that leave it the coin: any other may be of a longer name, such as Bitcoin Gold.
+_PLAIN = frozenset({
+    "price", "prices", "history", "historical", "data", "daily", "hourly", "weekly", "monthly", "yearly", "chart",
+    "kurs", "kurse", "kursverlauf", "cours", "precio", "export", "download", "max", "all", "full", "coin", "coins",
+    "crypto", "market", "cap", "usd", "to", "vs", "and", "in", "of", "for", "from", "ohlc", "ohlcv", "candles",
+    "quotes", "rate", "rates", "day", "days", "year", "years", "min", "spot", "csv", "coinbase", "kraken",
+    "bitstamp", "bitfinex", "gemini", "coingecko", "coinmarketcap", "coinpaprika", "yahoo", "investing", "jan",
+    "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+})  # fmt: skip
+# What others are priced in before these are: BTC is priced in USDT, not USDT in BTC, whatever comes first in a name.
+_PRICED_IN = {"btc": 2, "xbt": 2, "eth": 1, "bnb": 0} | dict.fromkeys(currencies.STABLE, 3)
 # What a pair may be priced in besides.
 _QUOTES = frozenset({"btc", "eth", "bnb", "xbt"})
 # What a pair without a sign between its parts is priced in where the coin is none of the known ones.
@@ -115,8 +134,9 @@ def is_quote(word: str) -> bool:
 
 def coin(word: str) -> str:
     """The symbol of a coin that a word is the symbol or name of, BTC for XBT; the word in capitals where it is none."""
-    title = (COINS.get(word.upper()) or word).casefold()
-    return next((symbol for symbol, name in COINS.items() if name.casefold() == title), word.upper())
+    symbol = _ALIASES.get(word.upper(), word.upper())
+    title = (COINS.get(symbol) or word).casefold()
+    return next((each for each, name in COINS.items() if name.casefold() == title), symbol)
 
 
 def coins(path: PurePath, own: str = "") -> frozenset[str]:
@@ -129,11 +149,34 @@ def coins(path: PurePath, own: str = "") -> frozenset[str]:
 
 def _coins(name: str, own: str) -> frozenset[str]:
     stem, tokens = _parts(name)
-    found = {base for base, _ in _pairs(stem, tokens) if base.casefold() not in currencies.CODES}
+    pairs = _pairs(stem, tokens)
+    # Which is which in a pair that is the wrong way round is not known.
+    found = {each for pair in pairs for each in (pair if _is_reversed(pair) else pair[:1])}
+    found = {each for each in found if each.casefold() not in currencies.CODES}
     if not found and own and re.search(rf"(?<![A-Za-z0-9]){re.escape(own)}(?![A-Za-z0-9])", stem, re.IGNORECASE):
         return frozenset({coin(own)})
-    words = {each for each in tokens if each in COINS or each.upper() in COINS.keys() - _WORDS}
+    words = {each for at, each in enumerate(tokens) if (each in COINS and _is_alone(tokens, at))
+             or (each.upper() in COINS.keys() - _WORDS and _is_plain(tokens, at, at + 1))}  # fmt: skip
     return frozenset(coin(ticker(each.upper())) for each in found or words | _titles(stem))
+
+
+def _is_reversed(pair: tuple[str, str]) -> bool:
+    """Whether a pair such as USD-BTC or USDT_BTC has its currency first."""
+    base, quote = (_PRICED_IN.get(each.casefold(), 4 if each.casefold() in currencies.CODES else -1) for each in pair)
+    return base > quote
+
+
+def _is_alone(tokens: Sequence[str], at: int) -> bool:
+    """Whether no word beside this one makes it another coin."""
+    return not {each.casefold() for each in (*tokens[max(at - 1, 0) : at], *tokens[at + 1 : at + 2])} & _VARIANTS
+
+
+def _is_plain(tokens: Sequence[str], start: int, end: int) -> bool:
+    """Whether all words beside these are known, and leave them the coin that they are."""
+    beside = [each.casefold() for each in (*tokens[max(start - 1, 0) : start], *tokens[end : end + 1])]
+    own = coin(" ".join(tokens[start:end]))
+    return all(len(each) == 1 or each.isdecimal() or each in _PLAIN or is_fiat(each) or coin(each) == own
+               for each in beside)  # fmt: skip
 
 
 def _parts(name: str) -> tuple[str, list[str]]:
@@ -144,7 +187,14 @@ def _parts(name: str) -> tuple[str, list[str]]:
 
 
 def _titles(stem: str) -> set[str]:
-    return {title for title in COINS.values() if title and title.upper() not in COINS and _title(title).search(stem)}
+    """The coins that a file's name calls by their names, with no other word of a name beside it."""
+    tokens = re.findall("[A-Za-z]+|[0-9]+", stem)
+    small, found = [each.casefold() for each in tokens], set()
+    for title in (each for each in COINS.values() if each and each.upper() not in COINS):
+        parts = title.casefold().split()
+        starts = [at for at in range(len(small)) if small[at : at + len(parts)] == parts]
+        found |= {title for at in starts if _is_plain(tokens, at, at + len(parts))}
+    return found
 
 
 def file_name(path: PurePath) -> Said:
@@ -152,11 +202,11 @@ def file_name(path: PurePath) -> Said:
     stem, tokens = _parts(path.name)
     pairs = _pairs(stem, tokens)
     symbol = ticker(next(iter(pairs))[0]) if len(pairs) == 1 else ""
-    if any(coin.casefold() in currencies.CODES for coin, _ in pairs):
+    if any(map(_is_reversed, pairs)):
         # What USD-BTC holds are no prices of the dollar; nor are they said to be those of the other one.
         symbol = ""
     elif not symbol:
-        coins = {token for token in tokens if token in COINS}
+        coins = {token for at, token in enumerate(tokens) if token in COINS and _is_alone(tokens, at)}
         symbol = coins.pop() if len(coins) == 1 else ""
     titles = _titles(stem)
     longest = max(titles, key=len, default="")
@@ -193,8 +243,9 @@ def _pairs(stem: str, tokens: Sequence[str]) -> set[tuple[str, str]]:
     texts = [stem] if re.fullmatch(r"[A-Z0-9]{2,10}[-_][A-Z0-9]{3,5}", stem) else []
     texts += [stem.removesuffix("-max")] if re.fullmatch(r"[a-z0-9]{2,10}-[a-z]{3}-max", stem) else []
     texts += [token for token in tokens if re.fullmatch(r"[A-Z0-9]+USDT", token) or _known(pair(token))]
-    texts += [f"{one}-{other}" for one, other in pairwise(tokens)
-              if one.upper() in COINS or (stem and is_fiat(one) and other.casefold() in _QUOTES)]  # fmt: skip
+    texts += [f"{one}-{other}" for at, (one, other) in enumerate(pairwise(tokens))
+              if (one.upper() in COINS and _is_alone(tokens, at))
+              or (stem and is_fiat(one) and other.casefold() in _QUOTES)]  # fmt: skip
     found = filter(None, map(pair, texts))
     return {each for each in found if each[0].upper() not in _NO_COINS and not each[0].isdecimal()}
 

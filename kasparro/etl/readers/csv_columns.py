@@ -72,8 +72,9 @@ def check_name(fields: Mapping[str, FieldMap], constants: Iterable[str], layout:
         if said := _other_coins(key, own, file_name):
             raise SliceError(
                 f"{file_name}: its name says {' and '.join(said)}; the map says {key} = {values.show(own)} "
-                "of all files: narrow files.glob, with a map for each coin; or find it in their names, with "
-                f'files.name_pattern = "(?P<symbol>{"|".join(said)})" and symbol = "symbol"; nothing of it was read',
+                "of all files: narrow files.glob, with a map for each coin, or rename the file if it is of that one; "
+                f'or find coins in the names, with files.name_pattern = "(?P<symbol>{"|".join(said)})" and '
+                'symbol = "symbol"; nothing of it was read',
                 code="wrong_symbol",
             )
     if not layout.spread and (other := _other_currency(fields, known, file_name)):
