@@ -7,6 +7,27 @@ const follow = () => document.documentElement.classList.toggle("dark-mode", dark
 dark.addEventListener("change", follow);
 follow();
 
+// What Swagger UI leaves out for who cannot see it, or has no mouse. Its parts come and go, so this is done to each that comes.
+const MENDS = {
+  // Its title is of the first level, and nothing of the second.
+  ":is(h3, h4, h5):not([aria-level])": (heading) => heading.setAttribute("aria-level", Number(heading.localName[1]) - 1),
+  // A link in a button: the button alone does the same.
+  ".opblock-summary-control a": (link) => link.removeAttribute("href"),
+  ".information-container": (about) => Object.entries({ role: "region", "aria-label": "About" }).forEach((each) => about.setAttribute(...each)),
+  "pre.microlight": (box) => box.setAttribute("tabindex", "0"),
+  "tr[data-param-name] :is(select, input, textarea):not([aria-label])": (control) =>
+    control.setAttribute("aria-label", control.closest("tr").dataset.paramName),
+  "select:not([aria-label])": (control) => control.setAttribute("aria-label", "choice"),
+};
+
+function mend() {
+  for (const [selector, mendOne] of Object.entries(MENDS)) {
+    document.querySelectorAll(`#reader ${selector}`).forEach(mendOne);
+  }
+}
+
+new MutationObserver(mend).observe(document.getElementById("reader"), { childList: true, subtree: true });
+
 const reader = window.SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#reader",

@@ -1,5 +1,5 @@
 // Changes the page in place: what did not change is not touched, so focus, scroll and selection stay where they are.
-import { absolute, relative } from "./format.js";
+import { NONE, absolute, relative } from "./format.js";
 
 export const find = (id) => document.getElementById(id);
 
@@ -80,6 +80,7 @@ function fillCell(cell, content) {
   while (cell.children.length > parts.length) {
     cell.lastElementChild.remove();
   }
+  setAttribute(cell, "data-none", parts.every(({ text }) => text === NONE));
   parts.forEach((part, at) => {
     const tag = part.time ? "time" : part.href ? "a" : part.meter ? "meter" : "span";
     let element = cell.children[at];

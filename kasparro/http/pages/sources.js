@@ -50,7 +50,7 @@ function cells(name, health, stats) {
   return [
     [{ text: name, class: "main" }, state(health)],
     lastRun(health, run),
-    health?.data_age_seconds === null || health === undefined ? NONE : [{ text: `${span(health.data_age_seconds)} old`, class: "main" }],
+    health?.data_age_seconds === null || health === undefined ? NONE : [{ text: health.data_age_seconds < 1 ? "now" : `${span(health.data_age_seconds)} old`, class: "main" }],
     nextRun(health, run),
     stats?.duration.last != null ? [{ text: span(stats.duration.last), class: "main" }, { text: `median ${span(stats.duration.median)}`, class: "quiet" }] : NONE,
     stats ? [{ text: count(stats.records.read), class: "main" }, { text: `${count(stats.records.inserted)} new`, class: "quiet" }] : NONE,
