@@ -79,9 +79,9 @@ EXPORTS = {
     ),
     "Japanese names": (
         "a.csv",
-        "日付,銘柄,終値 (USD),始値\n2024-01-01,BTC,42000,41000\n",
+        "日付,銘柄,終値 (USD),始値\n2024年01月01日,BTC,42000,41000\n",
         {},
-        {"symbol": "銘柄", "observed_at": "日付", "price_usd": "終値 (USD)"},
+        {"symbol": "銘柄", "observed_at": {"path": "日付", "format": "%Y年%m月%d日"}, "price_usd": "終値 (USD)"},
         ("BTC", "2024-01-01 00:00", "42000"),
     ),
     "Korean names": (
@@ -406,6 +406,12 @@ UNDECIDED = {
         "glob",
         "'001' stands below no name",
     ),
+    "thousands in more cells than names": (
+        "#,Name,Symbol,Price,Market Cap\n1,One,C1,$40,000.00,$1.5B\n2,Two,C2,$41,000.00,$1.5B\n",
+        "glob",
+        "5 names stand above rows of 6 cells ('#,Name,Symbol,Price,Market Cap')",
+    ),
+    "a price below zero": ("date,symbol,close\n2024-01-01,BTC,6\n2024-01-02,BTC,-1\n", "price_usd", "'-1' stands in"),
     "a price in two columns": ("Date,Price,Symbol,Price\n2024-01-01,5,BTC,6\n", "price_usd", '"Price", "Price_4"'),
     "the price": ("date,symbol,a,b\n2024-01-01,BTC,65000,66000\n", "price_usd", '"a", "b"'),
     "one of two prices": ("date,symbol,price usd,price_usd\n2024-01-01,BTC,6,7\n", "price_usd", "which of the columns"),

@@ -36,7 +36,8 @@ def price(columns: Sequence[Column]) -> Choice:
                           -each.score("price_usd"), each.number),
     )  # fmt: skip
     if not found:
-        return _unnamed_price(columns)
+        named = [each for each in columns if each.score("price_usd") and each.numbers is not None]
+        return undecided("price_usd", _no_price(named[0])) if named else _unnamed_price(columns)
     best, others = found[0], found[1:]
     alike = [each for each in others if each.meaning.currency == best.meaning.currency
              and each.score("price_usd") == best.score("price_usd")]  # fmt: skip
@@ -48,6 +49,12 @@ def price(columns: Sequence[Column]) -> Choice:
 
 def _is_amount(column: Column) -> bool:
     return column.numbers is not None and not column.numbers.negative and not column.numbers.percent
+
+
+def _no_price(column: Column) -> str:
+    """Why a column is no price that is called so."""
+    odd = next((each for each in column.distinct if each.lstrip().startswith(("-", "(", "\u2212")) or "%" in each), "")
+    return f"{text(column.name)} if it is the price all the same: {odd!a} stands in it, as in no column of prices"
 
 
 def _unnamed_price(columns: Sequence[Column]) -> Choice:

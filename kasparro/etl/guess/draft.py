@@ -67,6 +67,8 @@ def run(paths: Sequence[Path], encoding: str = "") -> Guess:
     _check_alike(paths, tables)
     table = tables[0]
     rows = [row for each in tables for row in each.rows]
+    if not rows:
+        raise SliceError(f"{paths[0].name}: no row stands below the header {grid.shown(table.columns)}")
     columns = cells.find(table.columns, rows)
     if not table.has_header and (known := _known(columns)):
         tables = [evolve(each, columns=known) for each in tables]
@@ -90,6 +92,8 @@ def _broken(table: Table) -> str:
     if table.headers:
         more = f" and {len(table.headers) - 1} more" if len(table.headers) > 1 else ""
         return f"below another header, {table.headers[0]}{more}, rows are rejected: split the file there"
+    if table.unfit:
+        return f"{table.unfit}, as when numbers have commas that nothing quotes, or a column has no name: mend it"
     last, name = len(table.columns) - 1, table.columns[-1].rstrip("_")
     cell = next((row[last] for row in table.rows if row[last].strip()), "")
     if table.has_header and cell and name == f"_{last + 1}":

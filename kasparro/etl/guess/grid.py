@@ -40,7 +40,8 @@ class Table:
 
     `columns` are made up where there is no header. `fitting` of `judged` rows at the beginning have as many cells.
     `preamble` are the rows above them, `notes` the lines there, comments too; `strays` are rows below of a single word,
-    `headers` those with other names, below which rows are not read, each after its line.
+    `headers` those with other names, below which rows are not read, each after its line. `unfit` says of one above that
+    no row has as many cells.
     """
 
     sample: Sample
@@ -58,6 +59,7 @@ class Table:
     notes: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
+    unfit: str = ""
     fitting: int
     judged: int
 
@@ -79,6 +81,7 @@ class _Try:
     score: float
     preamble: tuple[str, ...]
     notes: tuple[str, ...]
+    unfit: str
     skip_lines: int
     multiline: bool
     fitting: int
@@ -123,6 +126,7 @@ def find(sample: Sample, encoding_said: str = "") -> Table:
         notes=best.notes,
         strays=tuple(seen.strays)[:_JUDGED_ROWS],
         headers=tuple(seen.headers),
+        unfit=best.unfit,
         fitting=best.fitting,
         judged=best.judged,
     )
@@ -181,6 +185,9 @@ def _try(body: bytes, form: Form, hinted: int) -> _Try | None:
             score=share * sum(clean) / len(clean) + has_header / 10 + min(len(cells), 20) / 1000,
             preamble=preamble,
             notes=tuple(body[: offsets[number]].decode(form.encoding, "replace").splitlines()[:-1][:_PREAMBLE_ROWS]),
+            unfit=""
+            if has_header or names[0] != "column_1"
+            else header.unfit([each.cells for each in rows[:number]], cells),
             skip_lines=skipped,
             multiline=any("\n" in cell for found in fitted for cell in found),
             fitting=len(fitted) + (not has_header),

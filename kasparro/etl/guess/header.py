@@ -3,9 +3,13 @@
 import re
 from collections.abc import Sequence
 
+from kasparro.etl import values
+from kasparro.etl.guess import vocabulary
 from kasparro.etl.readers import csv_layout
 from kasparro.etl.source import NULL_WORDS
 
+# Known names in a row that make it a header.
+_FEWEST_NAMES = 2
 # Rows below a header that are parts of it.
 _MAX_MORE_HEADERS = 3
 # A cell that is data and no name: a number as people write it, or what begins like a date or a time.
@@ -49,3 +53,11 @@ def stacked(heads: Sequence[Sequence[str]]) -> list[str]:
 def _data_share(rows: Sequence[Sequence[str]]) -> float:
     cells = [cell for row in rows for cell in row if cell.strip()]
     return sum(map(is_data, cells)) / len(cells) if cells else 0.0
+
+
+def unfit(above: Sequence[Sequence[str]], cells: Sequence[str]) -> str:
+    """What is wrong with the last row of known names above rows without any, '' where there is none."""
+    for row in reversed(above):
+        if sum(bool(vocabulary.meaning(cell).scores) for cell in row) >= _FEWEST_NAMES:
+            return f"{len(row)} names stand above rows of {len(cells)} cells ({values.show(','.join(row))})"
+    return ""

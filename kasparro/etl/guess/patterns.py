@@ -17,6 +17,10 @@ _NAME = r"[^\W\d_]{3,12}\.?"
 _DATES: tuple[tuple[re.Pattern[str], dict[str, tuple[str, ...]]], ...] = (
     (re.compile(r"[0-9]{4}(?P<s>[-/. ])[0-9]{1,2}(?P=s)[0-9]{1,2}"), {"year first": ("%Y{s}%m{s}%d",)}),
     (
+        re.compile("[0-9]{4}(?P<y>\u5e74|\ub144 ?)[0-9]{1,2}(?P<m>\u6708|\uc6d4 ?)[0-9]{1,2}(?P<d>\u65e5|\uc77c)"),
+        {"year first": ("%Y{y}%m{m}%d{d}",)},
+    ),
+    (
         re.compile(r"[0-9]{1,2}(?P<s>[-/. ])[0-9]{1,2}(?P=s)[0-9]{4}"),
         {"day first": ("%d{s}%m{s}%Y",), "month first": ("%m{s}%d{s}%Y",)},
     ),
