@@ -29,7 +29,8 @@ class FieldMap:
     multiplies numbers; words in `null` (case ignored) and, with `zero_is_null`, zeros count as absent. With a
     `decimal` sign numbers may be written for people (numbers.written). Times are ISO 8601 or, with `formats` (those
     of strptime), written so; without a zone of their own they are in `timezone`, else UTC; `fold` says which of the
-    two hours is meant when clocks are set back. Words in `accept` mean US dollars.
+    two hours is meant when clocks are set back. Words in `accept` mean US dollars, or the same coin in
+    the names of files.
     """
 
     paths: tuple[str, ...] = ()

@@ -49,8 +49,8 @@ def check_maps(table: str, fields: Mapping[str, FieldMap], *, dotted: bool) -> I
             yield f"{where}.paths: a path is dotted names, got {spec.paths!r}"
         for line in (*_check_origin(name, spec), *_check_number(name, spec), *_check_time(name, spec)):
             yield f"{where}{line}"
-        if spec.accept and name != CURRENCY:
-            yield f"{where}.accept: only {CURRENCY} takes words that mean US dollars"
+        if spec.accept and name not in (CURRENCY, "symbol", "name"):
+            yield f"{where}.accept: only {CURRENCY}, symbol and name take words that mean what they say"
         if name.endswith("_usd"):
             yield from _check_currency(where, name, spec, fields.get(CURRENCY, FieldMap()))
 

@@ -43,7 +43,7 @@ _VARIANTS = frozenset({
     "short", "leverage", "leveraged", "flexible", "index", "lp", "pool", "peg", "pegged", "name", "service",
     "liquid", "2x", "3x",
 })  # fmt: skip
-# Words beside a coin that leave it the coin: any other may be of a longer name, such as Bitcoin Gold.
+# Words that leave a coin the coin that it is: any other may be of a longer name, such as Bitcoin Gold.
 _PLAIN = frozenset({
     "price", "prices", "history", "historical", "data", "daily", "hourly", "weekly", "monthly", "yearly", "chart",
     "kurs", "kurse", "kursverlauf", "cours", "precio", "export", "download", "max", "all", "full", "coin", "coins",
@@ -139,25 +139,23 @@ def coin(word: str) -> str:
     return next((each for each, name in COINS.items() if name.casefold() == title), symbol)
 
 
-def coins(path: PurePath, own: str = "") -> frozenset[str]:
-    """Every coin that a file may be of by its name; where that says none, by the nearest of its folders that does.
-
-    Words beside that of its `own` coin say no other one.
-    """
-    return next(filter(None, (_coins(each, own) for each in (path.name, *reversed(path.parent.parts)))), frozenset())
-
-
-def _coins(name: str, own: str) -> frozenset[str]:
-    stem, tokens = _parts(name)
+def coins(path: PurePath) -> frozenset[str]:
+    """Every coin that a file may be of by its name: in a pair, or the only thing that it says."""
+    stem, tokens = _parts(path.name)
     pairs = _pairs(stem, tokens)
     # Which is which in a pair that is the wrong way round is not known.
     found = {each for pair in pairs for each in (pair if _is_reversed(pair) else pair[:1])}
     found = {each for each in found if each.casefold() not in currencies.CODES}
-    if not found and own and re.search(rf"(?<![A-Za-z0-9]){re.escape(own)}(?![A-Za-z0-9])", stem, re.IGNORECASE):
-        return frozenset({coin(own)})
-    words = {each for at, each in enumerate(tokens) if (each in COINS and _is_alone(tokens, at))
-             or (each.upper() in COINS.keys() - _WORDS and _is_plain(tokens, at, at + 1))}  # fmt: skip
+    words = {each for at, each in enumerate(tokens) if (each in COINS or each.upper() in COINS.keys() - _WORDS)
+             and _is_plain(tokens, at, at + 1)}  # fmt: skip
     return frozenset(coin(ticker(each.upper())) for each in found or words | _titles(stem))
+
+
+def names(path: PurePath, word: str) -> bool:
+    """Whether a file's name has this word, or these, in it."""
+    beside = r"[^A-Za-z0-9]"
+    parts = f"{beside}+".join(map(re.escape, re.split(f"{beside}+", word)))
+    return re.search(f"(?:^|{beside}){parts}(?:$|{beside})", path.name, re.IGNORECASE) is not None
 
 
 def _is_reversed(pair: tuple[str, str]) -> bool:
@@ -172,11 +170,10 @@ def _is_alone(tokens: Sequence[str], at: int) -> bool:
 
 
 def _is_plain(tokens: Sequence[str], start: int, end: int) -> bool:
-    """Whether all words beside these are known, and leave them the coin that they are."""
-    beside = [each.casefold() for each in (*tokens[max(start - 1, 0) : start], *tokens[end : end + 1])]
-    own = coin(" ".join(tokens[start:end]))
-    return all(len(each) == 1 or each.isdecimal() or each in _PLAIN or is_fiat(each) or coin(each) == own
-               for each in beside)  # fmt: skip
+    """Whether all other words are known, and leave these the coin that they are."""
+    others, own = (*tokens[:start], *tokens[end:]), coin(" ".join(tokens[start:end]))
+    return all(len(each) == 1 or each.isdecimal() or each.casefold() in _PLAIN or is_fiat(each) or coin(each) == own
+               or re.fullmatch("[0-9]+[A-Za-z]", each) for each in others)  # fmt: skip
 
 
 def _parts(name: str) -> tuple[str, list[str]]:

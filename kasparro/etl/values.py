@@ -55,8 +55,11 @@ _SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}")
 # What may follow a date: a time of day, or nothing.
 _BEFORE_TIME = ("", " ", "T", "t")
 _NEARLY_ISO = re.compile(
-    r"(?P<year>[0-9]{4})(?P<sign>[-/])(?P<month>[0-9]{1,2})(?P=sign)(?P<day>[0-9]{1,2})(?:[ Tt](?P<clock>[0-9].*))?"
+    r"(?P<year>[0-9]{4})(?P<sign>[-/])(?P<month>[0-9]{1,2})(?P=sign)(?P<day>[0-9]{1,2})"
+    "(?:[ Tt](?P<clock>[0-9].*)|(?P<utc>Z))?"
 )
+_DAY_OF_UTC = re.compile("(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})(?P<clock>)(?P<utc>Z)")
+_HOUR_ALONE = re.compile("[0-9]:")
 _MIDNIGHT = re.compile("24:00(?::00(?:[.]0+)?)?(?![0-9:.])")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -195,10 +198,11 @@ def iso(found: Any) -> datetime:
 
 
 def _nearly_iso(written: str, found: Any) -> datetime:
-    """A time that nothing else can be meant by: 2024-1-5, 2024/01/05, or 24:00, which is the next day's midnight."""
-    if (parts := _NEARLY_ISO.fullmatch(written)) is None:
+    """A time that nothing else can be meant by: 2024/1/5 9:30, a day of UTC, or 24:00, the midnight of the next day."""
+    if (parts := _NEARLY_ISO.fullmatch(written) or _DAY_OF_UTC.fullmatch(written)) is None:
         raise not_a_time(found)
     clock, days = parts["clock"] or "", 0
+    clock = f"0{clock}" if _HOUR_ALONE.match(clock) else "00:00Z" if parts["utc"] else clock
     if _MIDNIGHT.match(clock):
         clock, days = f"00{clock[2:]}", 1
     try:

@@ -238,7 +238,10 @@ IN_EUROS = [
     ("ETHGBP_1d.csv", "price", "", "GBP"),
     ("prices_eur_2024.csv", "price", 'currency = { path = "unit", value = "USD" }', "EUR"),
     ("BTC-EUR.csv", "price_usd", "", None),
-    ("BTC-EUR.csv", "price", 'currency = { value = "USD" }', None),
+    ("BTC-EUR.csv", "price", 'currency = { value = "USD" }', "EUR"),
+    ("BTC.AUD.csv", "price", 'currency = { value = "USD" }', "AUD"),
+    ("BTC-EUR.csv", "price", 'currency = { value = "USD", accept = ["EUR"] }', None),
+    ("BTC-USDT.csv", "price", 'currency = { value = "USD" }', None),
     ("BTC-EUR.csv", "price", 'currency = { path = "name", value = "USD", accept = ["N"] }', None),
     ("BTC-USD.csv", "price", "", None),
     ("MNT_daily.csv", "price", "", None),
@@ -259,6 +262,20 @@ def test_file_is_an_error_when_its_name_says_another_currency(shown, name, colum
     assert caught.value.code == "wrong_currency"
 
 
+def test_name_of_a_file_counts_no_more_when_it_was_read_before_or_the_map_accepts_it(tmp_path):
+    """What is accepted is said in the map; a file that was read by a map before is of the same coin still."""
+    path = tmp_path / "LUNA-USD.csv"
+    path.write_text(TWO)
+    constant = ('symbol = "symbol"', 'symbol = { value = "LUNC" }')
+    source, accepting = load(tmp_path, replace=[constant]), ('value = "LUNC"', 'value = "LUNC", accept = ["LUNA"]')
+    path.write_text(TWO.replace("symbol", "x"))
+    with pytest.raises(SliceError, match=r"symbol = { value = 'LUNC', accept = \['LUNA'\] }"):
+        read(source, path)
+    first = read(load(tmp_path, replace=[constant, accepting]), path)
+    path.write_text(path.read_text() + "U,N,2026-01-02,3\n")
+    assert (first.shown, read(source, path, first.after).shown) == (["1.5", "2.5"], ["3"])
+
+
 # Name of a file, and the constants of the map -> the coins that it says and the map does not.
 OTHER_COINS = [
     ("ETH-USD.csv", "BTC", "N", "ETH"),
@@ -276,6 +293,10 @@ OTHER_COINS = [
     ("LUNA_in_BTC.csv", "LUNA", "N", ""),
     ("BTC_vs_ETH.csv", "BTC", "N", ""),
     ("near the dot, etc.csv", "BTC", "N", ""),
+    ("polygon-ecosystem-token.csv", "POL", "N", ""),
+    ("LUNC and other BTC.csv", "LUNC", "N", ""),
+    ("Maker fees.csv", "BTC", "N", ""),
+    ("Ethereum prices for Bitcoin holders.csv", "BTC", "Bitcoin", ""),
     ("bitcoin-gold.csv", "BTG", "Bitcoin Gold", ""),
     ("bitcoin-sv-usd-max.csv", "BSV", "N", ""),
     ("ethereum-name-service.csv", "ENS", "N", ""),

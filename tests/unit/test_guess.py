@@ -412,6 +412,17 @@ UNDECIDED = {
         "5 names stand above rows of 6 cells ('#,Name,Symbol,Price,Market Cap')",
     ),
     "a price below zero": ("date,symbol,close\n2024-01-01,BTC,6\n2024-01-02,BTC,-1\n", "price_usd", "'-1' stands in"),
+    "a price that is no number": ("date,symbol,close\n2024-01-01,BTC,Rs. 5\n", "price_usd", "holds 'Rs. 5', no number"),
+    "times in two units": (
+        "time,symbol,price_usd\n1704067200000,BTC,6\n1735689600000000,BTC,6\n",
+        "observed_at",
+        "in units that differ",
+    ),
+    "another currency than dollars": (
+        "# in EUR and USD\nDate,Symbol,Close\n2024-01-01,BTC,6\n",
+        "currency",
+        '{ value = "USD", accept = ["EUR"] }',
+    ),
     "a price in two columns": ("Date,Price,Symbol,Price\n2024-01-01,5,BTC,6\n", "price_usd", '"Price", "Price_4"'),
     "the price": ("date,symbol,a,b\n2024-01-01,BTC,65000,66000\n", "price_usd", '"a", "b"'),
     "one of two prices": ("date,symbol,price usd,price_usd\n2024-01-01,BTC,6,7\n", "price_usd", "which of the columns"),

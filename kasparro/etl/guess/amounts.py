@@ -10,7 +10,7 @@ from attrs import evolve
 
 from kasparro.etl import currencies, number_text
 from kasparro.etl.field_rules import UNDECIDED
-from kasparro.etl.guess import vocabulary
+from kasparro.etl.guess import digits, vocabulary
 from kasparro.etl.guess.cells import Column
 from kasparro.etl.guess.keys import Choice, Entry, nulls, number_keys, quoted, text, undecided
 from kasparro.etl.values import BadValueError
@@ -37,7 +37,15 @@ def price(columns: Sequence[Column]) -> Choice:
     )  # fmt: skip
     if not found:
         named = [each for each in columns if each.score("price_usd") and each.numbers is not None]
-        return undecided("price_usd", _no_price(named[0])) if named else _unnamed_price(columns)
+        if named:
+            return undecided("price_usd", _no_price(named[0]))
+        words = [each for each in columns if each.score("price_usd") and each.kind == "text"]
+        odd = next((cell for each in words for cell in each.distinct if not digits.is_number(cell)), "")
+        return (
+            undecided("price_usd", f"{quoted(words)} holds {odd!a}, no number: mend it")
+            if odd
+            else _unnamed_price(columns)
+        )
     best, others = found[0], found[1:]
     alike = [each for each in others if each.meaning.currency == best.meaning.currency
              and each.score("price_usd") == best.score("price_usd")]  # fmt: skip

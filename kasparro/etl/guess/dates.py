@@ -61,7 +61,7 @@ def find(texts: Sequence[str]) -> Times | None:
     if len(distinct[0]) < 6:
         return None
     if all(map(_is_iso, distinct)):
-        zoned = all(re.search(r"(Z|UTC|GMT|[-+][0-9]{2}:?[0-9]{2})$", text[10:]) for text in distinct)
+        zoned = all(re.search(r"(Z|UTC|GMT|[-+][0-9]{2}:?[0-9]{2})$", text[8:]) for text in distinct)
         return Times(zoned=zoned, clock=any(":" in text for text in distinct), first=values.iso(distinct[0]))
     return _formats(distinct)
 
@@ -119,6 +119,11 @@ def _epoch(texts: Sequence[str]) -> Times | None:
         return Times(problem=f"{texts[0]} counts days as spreadsheets do, which is not read: format them as dates")
     if digits == {19}:
         return Times(problem=f"{texts[0]} counts nanoseconds since 1970, which is not read")
+    if len(digits) > 1 and digits <= _EPOCHS.keys():
+        counts = " and ".join(
+            min(text for text in texts if len(text.partition(".")[0]) == size) for size in sorted(digits)
+        )
+        return Times(problem=f"{counts} count in units that differ: a map for the files of each, or mend the file")
     if len(digits) != 1 or (word := _EPOCHS.get(digits.pop())) is None:
         return None
     try:

@@ -34,8 +34,9 @@ def of_price(price: Column, columns: Sequence[Column], said: Sequence[Said]) -> 
         if odd := [each for each in _columns(columns) if {*map(str.casefold, each.distinct)} - {"usd"}]:
             todo = f"{text(odd[0].name)} lets only rows pass in which it says so, {_USD} all, if it says another thing"
             return [_open(f"the column {price.name!r} says US dollars, {odd[0].name!r} {_codes(odd[0])}: {todo}")]
-        todo = f"the column {price.name!r} says US dollars, {where} says {_names(against)}: {_USD} if they are dollars"
-        return [_open(todo)] if against else []
+        usd = _usd(against)
+        todo = f"the column {price.name!r} says US dollars, {where} says {_names(against)}: {usd} if they are dollars"
+        return [_open(todo, stand_in=usd)] if against else []
     return of_file(columns, said)
 
 
@@ -52,8 +53,9 @@ def of_file(columns: Sequence[Column], said: Sequence[Said]) -> list[Entry]:
         return [Entry(key="currency", value=text("currency"), why=BY_NAMES)]
     if len(found) > 1 or not all(each.currencies for each in said):
         where = " and ".join(dict.fromkeys(each.where for each in said if each.currencies))
-        usd = f"{where} says {_names(found)}: {_USD} if prices are in US dollars; no other is loaded"
-        return [_open(usd)] if found else of_words("", "")
+        usd = _usd(found)
+        todo = f"{where} says {_names(found)}: {usd} if prices are in US dollars; no other is loaded"
+        return [_open(todo, stand_in=usd)] if found else of_words("", "")
     return of_words(found[0], f"{said[0].where} says so")
 
 
@@ -130,6 +132,12 @@ def other(currency: str, key: str = _USD) -> str:
     if currency in currencies.STABLE:
         return f"{key} takes it for US dollars, if that is near enough for you"
     return "prices are never converted, so that nothing of this file can be loaded unless it has a column of dollars"
+
+
+def _usd(against: Sequence[str]) -> str:
+    """The constant that says dollars, whatever else the names of files say."""
+    others = [word.upper() for word in against if word not in ("usd", *currencies.STABLE)]
+    return table(value="USD", accept=others) if others else _USD
 
 
 def _open(todo: str, *, stand_in: str = _USD) -> Entry:

@@ -1,17 +1,11 @@
-"""Has a file the columns that a map names? Without them every row would be a rejection; this is said once instead.
-
-So is another coin, or currency, in the file's name, where no column says which.
-"""
+"""Has a file the columns that a map names? Without them every row would be a rejection; this is said once instead."""
 
 import string
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
-from pathlib import PurePath
+from collections.abc import Mapping, Set
 
 from attrs import frozen
 
-from kasparro.errors import SliceError
-from kasparro.etl import currencies, pairs, values
 from kasparro.etl.field_map import FieldMap
 from kasparro.etl.readers import csv_layout
 from kasparro.etl.readers.csv_layout import Layout, LayoutError
@@ -62,53 +56,6 @@ class Wanted:
         if twice:
             raise LayoutError(f"the header has {twice[0]!r} more than once")
         return ""
-
-
-def check_name(fields: Mapping[str, FieldMap], constants: Iterable[str], layout: Layout, file_name: str) -> None:
-    """Raises SliceError where the file's name says another coin, or currency, than the map says for all files."""
-    known = {*csv_layout.available(layout), *constants}
-    for key in ("symbol", "name"):
-        own = "" if known & set(fields[key].paths) else fields[key].value or ""
-        if said := _other_coins(key, own, file_name):
-            raise SliceError(
-                f"{file_name}: its name says {' and '.join(said)}; the map says {key} = {values.show(own)} "
-                "of all files: narrow files.glob, with a map for each coin, or rename the file if it is of that one; "
-                f'or find coins in the names, with files.name_pattern = "(?P<symbol>{"|".join(said)})" and '
-                'symbol = "symbol"; nothing of it was read',
-                code="wrong_symbol",
-            )
-    if not layout.spread and (other := _other_currency(fields, known, file_name)):
-        raise SliceError(
-            f"{file_name}: its name says {other}, and no column says that prices are in US dollars; if they "
-            f'are, say so in a map with currency = {{ value = "USD" }}; nothing of it was read',
-            code="wrong_currency",
-        )
-
-
-def _other_coins(key: str, own: str, file_name: str) -> list[str]:
-    """The coins that a file's name says, where they are others than the constant of this field."""
-    mine = pairs.coin(own)
-    # A name that is no known coin's may be that of any; while a map is guessed there may be a ? for a symbol.
-    if not own or "?" in own or (key == "name" and mine not in pairs.COINS):
-        return []
-    said = pairs.coins(PurePath(file_name), own)
-    return [] if mine in said else sorted(said)
-
-
-def _other_currency(fields: Mapping[str, FieldMap], known: Set[str], file_name: str) -> str:
-    """The currency that a file's name says, where it is not the dollar and nothing else says it; '' for none.
-
-    A map that says by a constant in what all prices are has decided that; so has a column of prices in dollars.
-    """
-    currency, prices = fields.get(CURRENCY, FieldMap()), known & set(fields["price_usd"].paths)
-    if (currency.value is not None and not currency.paths) or known & set(currency.paths):
-        return ""
-    if not prices or all("usd" in currencies.named(path) for path in prices):
-        return ""
-    said = pairs.file_name(PurePath(file_name))
-    # A code by itself, such as MNT, may be a coin's.
-    found = said.currencies if said.symbol else said.currencies & currencies.MAJOR
-    return "" if "usd" in found or not found - currencies.STABLE else min(found - currencies.STABLE).upper()
 
 
 def _keys(name: str, template: str) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from attrs import Factory, define, evolve
 
 from kasparro.errors import SliceError
-from kasparro.etl.readers import BATCH_RECORDS, csv_columns, csv_place, csv_streams
+from kasparro.etl.readers import BATCH_RECORDS, csv_name, csv_place, csv_streams
 from kasparro.etl.readers.csv_columns import Wanted
 from kasparro.etl.readers.csv_layout import LayoutError
 from kasparro.etl.readers.csv_lines import UnclosedQuoteError
@@ -72,7 +72,8 @@ class CsvFilesReader:
             try:
                 wanted = Wanted(fields=self._fields, constants=constants.keys())
                 place = csv_place.find(file, self._files, checkpoint, wanted)
-                csv_columns.check_name(self._fields, constants, place.layout, slice_name)
+                at_top = place.anew or not checkpoint.position.get("offset")
+                csv_name.check(self._fields, constants, place.layout, slice_name, at_top=at_top)
             except LayoutError as ex:
                 raise SliceError(f"{slice_name}: {ex}", code="bad_header") from ex
             except csv_place.TruncatedError as ex:

@@ -1,0 +1,70 @@
+"""Does a file's name say another coin, or currency, than its map says of all files? Such a file is not read.
+
+What a column of the file says is not looked at here: it counts row by row.
+"""
+
+from collections.abc import Iterable, Mapping, Set
+from pathlib import PurePath
+
+from kasparro.errors import SliceError
+from kasparro.etl import currencies, number_text, pairs, values
+from kasparro.etl.field_map import FieldMap
+from kasparro.etl.readers import csv_layout
+from kasparro.etl.readers.csv_layout import Layout
+from kasparro.etl.source import CURRENCY
+
+
+def check(
+    fields: Mapping[str, FieldMap], constants: Iterable[str], layout: Layout, file_name: str, *, at_top: bool
+) -> None:
+    """Raises SliceError for a name that says what the map contradicts, and does not `accept`.
+
+    Coins are looked at where a file is read from its top: what was read of it before was of the same one.
+    """
+    known, path = {*csv_layout.available(layout), *constants}, PurePath(file_name)
+    for key in ("symbol", "name") if at_top else ():
+        own = FieldMap() if known & set(fields[key].paths) else fields[key]
+        if said := _other_coins(key, own, path):
+            value, listed = values.show(own.value), ", ".join(map(repr, said))
+            raise SliceError(
+                f"{file_name}: its name says {' and '.join(said)}; the map says {key} = {value} of all "
+                f"files: narrow files.glob, with a map for each coin; or have files.name_pattern find it in their "
+                f'names, such as "(?P<symbol>{"|".join(said)})", with symbol = "symbol"; if it is of that coin '
+                f"all the same, say so with {key} = {{ value = {value}, accept = [{listed}] }}; nothing of it was read",
+                code="wrong_symbol",
+            )
+    if not layout.spread and (other := _other_currency(fields, known, path)):
+        raise SliceError(
+            f"{file_name}: its name says {other}, and no column says that prices are in US dollars; if they are, "
+            f'say so with currency = {{ value = "USD", accept = ["{other}"] }}; nothing of it was read',
+            code="wrong_currency",
+        )
+
+
+def _other_coins(key: str, own: FieldMap, path: PurePath) -> list[str]:
+    """The coins that a file's name says, where they are others than the constant of this field."""
+    word = own.value or ""
+    mine = {pairs.coin(each) for each in (word, *own.accept)}
+    # A name that is no known coin's may be that of any; while a map is guessed there may be a ? for a symbol.
+    if not word or "?" in word or (key == "name" and not mine & pairs.COINS.keys()):
+        return []
+    if pairs.names(path, word) and word.casefold() not in pairs.file_name(path).currencies:
+        return []
+    said = pairs.coins(path)
+    return [] if mine & said else sorted(said)
+
+
+def _other_currency(fields: Mapping[str, FieldMap], known: Set[str], path: PurePath) -> str:
+    """The currency that a file's name says, where it is not the dollar and no column says another; '' for none."""
+    currency, prices = fields.get(CURRENCY, FieldMap()), known & set(fields["price_usd"].paths)
+    foreign = currency.value is not None and currency.value.casefold() not in number_text.DOLLARS
+    if (foreign and not currency.paths) or known & set(currency.paths):
+        return ""
+    if not prices or all("usd" in currencies.named(each) for each in prices):
+        return ""
+    said = pairs.file_name(path)
+    # A code by itself, such as MNT, may be a coin's.
+    found = said.currencies if said.symbol else said.currencies & currencies.MAJOR
+    accepted = {code for word in currency.accept for code in (word.casefold(), *currencies.named(word))}
+    other = found - currencies.STABLE - accepted
+    return "" if "usd" in found or not other else min(other).upper()
