@@ -48,15 +48,19 @@ def baseline_of(source: Source, slice_name: str) -> str:
 
 
 class Watch:
-    """Looks at the pages of one slice while they are read. `normalise` and `refusal` are those of the last page."""
+    """Looks at the pages of one slice while they are read. `normalise` and `refusal` are those of the last page.
 
-    def __init__(self, job: Job, slice_name: str, compiler: Compiler, past: Past) -> None:
+    `resumes`: part of the slice was loaded before.
+    """
+
+    def __init__(self, job: Job, slice_name: str, compiler: Compiler, past: Past, *, resumes: bool = False) -> None:
         self.normalise = compiler(job.source)
         self.refusal: refusals.Refusal | None = None
         self._job = job
         self._slice = slice_name
         self._compile = compiler
         self._past = past
+        self._resumes = resumes
         self._source = job.source
         self._known: KnownFields | None = None
         self._baseline: dict[str, Usual] = {}
@@ -131,12 +135,14 @@ class Watch:
 
     def _changed_content(self, page: Page, seen: Profile, known: KnownFields) -> list[Difference]:
         """The fields by which listings say something else on this page than before, but for what a person accepted."""
-        if self._slice.startswith(BACKFILL_PREFIX):
+        is_file = self._source.kind is Kind.CSV_FILES
+        if self._slice.startswith(BACKFILL_PREFIX) or (is_file and not self._begins_file(page)):
             return []
         # What was loaded since such a drift was seen is no measure of whether it is over.
         drifts = [one for one in self._open(known) if one.rescaled]
-        before = min(drifts, key=lambda one: one.first_run_id, default=None)
-        pairs = self._pairs(page, self.normalise, before)
+        drift_before = min(drifts, key=lambda one: one.first_run_id, default=None)
+        files = [self._slice] if is_file else []
+        pairs = self._pairs(page, self.normalise, drift_before, files)
         changes = content.changes(
             pairs, self._past.find_names, whole=self._source.reads_all, begins=self._seen.pages == 1
         )
@@ -156,10 +162,17 @@ class Watch:
                     )
         return list(found.values())
 
-    def _pairs(self, page: Page, read: Normaliser, before: OpenDrift | None = None) -> list[content.Pair]:
+    def _begins_file(self, page: Page) -> bool:
+        """Whether a page is the first one of a file: of what comes behind it in the file, that was compared."""
+        return self._seen.pages == 1 and (page.anew or not self._resumes)
+
+    def _pairs(
+        self, page: Page, read: Normaliser, before: OpenDrift | None = None, files: Sequence[str] = ()
+    ) -> list[content.Pair]:
         """A sample of the page's records, each with what is known of its listing."""
         items = [read(record, page.constants) for record in profile.sample(page.records)]
-        return list(zip(items, self._past.find_listings(items, before), strict=True))
+        earlier = content.earlier(self._job.run.id, whole=self._source.reads_all, drift=before, files=files)
+        return list(zip(items, self._past.find_listings(items, earlier), strict=True))
 
     def _tell(self, found: Sequence[Difference], known: KnownFields) -> tuple[Drift, ...]:
         """The drifts that this run has not told of yet, logged; one that was open before is no news."""

@@ -17,7 +17,7 @@ from attrs import frozen
 
 from kasparro.etl import identify
 from kasparro.fields import KnownFields, OpenDrift
-from kasparro.model import KnownListing, Normalised
+from kasparro.model import Earlier, KnownListing, Normalised
 
 # A record, and what is known of its listing; None where there is no such listing.
 Pair = tuple[Normalised, KnownListing | None]
@@ -31,9 +31,11 @@ _MOVED = 0.0215
 # Powers of ten from which on the middle one runs on another scale: no market moves so, not in the months that a source
 # may sleep either.
 _SCALE = 1.0
-# Rows of a file may all be of one coin, which moves further than a market does: that is told from _SCALE on, and no
-# market from here on. Compared are quotes that are no further apart: ten years ago, coins cost a thousandth.
-_SCALE_OF_FILES, _NEAR = 1.5, timedelta(days=30)
+# Rows of a file may all be of one coin, which moves further than a market does: that is told from _SCALE on, and only
+# few coins ever fell further than this between two files.
+_SCALE_OF_FILES = 1.5
+# Quotes that are further apart are not compared: ten years ago, coins cost a thousandth. Of a market more is known.
+_NEAR, _NEAR_OF_MARKET = timedelta(days=30), timedelta(days=90)
 # Listings known before, of which fewer prove nothing; and the share of them that must agree: some are new, or stale.
 _LISTINGS, _SHARE = 5, 0.9
 # Records of which fewer do not show that ids changed; the share of them that may be known then.
@@ -43,12 +45,23 @@ _TEXT = frozenset({"external_id", "symbol", "name"})
 
 @frozen(kw_only=True)
 class Past:
-    """What is asked of what was read before: of the fields of an input; of the listings of records, as they were before
-    a drift if one is given; and for folded symbols, and names, of listings that have one of these symbols."""
+    """What is asked of what was read before: of the fields of an input; of the listings of records, with an earlier
+    quote of each; and for folded symbols, and names, of listings that have one of these symbols."""
 
     find_known: Callable[[str], KnownFields]
-    find_listings: Callable[[Sequence[Normalised], OpenDrift | None], Sequence[KnownListing | None]]
+    find_listings: Callable[[Sequence[Normalised], Earlier], Sequence[KnownListing | None]]
     find_names: FindNames
+
+
+def earlier(run_id: int, *, whole: bool, drift: OpenDrift | None = None, files: Sequence[str] = ()) -> Earlier:
+    """What a run compares with: what was loaded before it, and before a `drift` if one is given.
+
+    `whole`: records are of all that a source has. What `files` said themselves is left out: they may be corrected.
+    """
+    within = _NEAR_OF_MARKET if whole else _NEAR
+    if drift is None:
+        return Earlier(run_id=run_id, within=within, files=files)
+    return Earlier(run_id=drift.first_run_id, within=within, files=files, seen_at=drift.first_seen_at)
 
 
 class Change(Enum):
@@ -76,13 +89,11 @@ def unproven(pairs: Sequence[Pair], fields: Iterable[str], times: Times) -> froz
 def changes(pairs: Sequence[Pair], find_names: FindNames, *, whole: bool, begins: bool) -> dict[str, Change]:
     """How fields changed; those of which too few listings tell are left out.
 
-    Of a source that gives the `whole` of what it has, since it was read last; of others only numbers, since the quotes
-    nearest in time, where those are near. Ids are only looked at when a read `begins`: behind its first page may be
-    whatever a source gives more of.
+    Of a source that gives the `whole` of what it has, since it was read last; of others only numbers. Ids are only
+    looked at when a read `begins`: behind its first page may be whatever a source gives more of.
     """
     if not whole:
-        near = [(item, before) for item, before in pairs if _are_near(item, before)]
-        return {name: _change(off, _SCALE_OF_FILES, doubtful=_SCALE) for name, off in _offs(near).items()}
+        return {name: _change(off, _SCALE_OF_FILES, doubtful=_SCALE) for name, off in _offs(pairs).items()}
     found = {name: _change(off, _SCALE) for name, off in _offs(pairs).items()}
     named = [(item, before) for item, before in pairs if item.symbol_key and item.name]
     others = [_names_differ(item, before) for item, before in named if before is not None]
@@ -104,12 +115,6 @@ def stays_out(
     if accepted:
         return not others.isdisjoint(undecided)
     return not others.isdisjoint({*fields, *undecided}) or found.keys().isdisjoint(fields)
-
-
-def _are_near(item: Normalised, before: KnownListing | None) -> bool:
-    if item.quote is None or before is None or before.valued_at is None:
-        return False
-    return abs(item.quote.observed_at - before.valued_at) <= _NEAR
 
 
 def _change(off: float, certain: float, *, doubtful: float = math.inf) -> Change:

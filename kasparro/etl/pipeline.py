@@ -210,7 +210,8 @@ class Pipeline:
     def _ingest_slice(self, job: Job, reader: Reader, compiler: normalise.Compiler, slice_name: str) -> None:
         start = self.committer.find_checkpoint(job, slice_name)
         newest, in_order = checkpoint.pending(start), job.source.order is Order.SORTED
-        watch = compare.Watch(job, slice_name, compiler, self.committer.past(job))
+        past, resumes = self.committer.past(job), bool(start.position)
+        watch = compare.Watch(job, slice_name, compiler, past, resumes=resumes)
         batches_to_come = self._prepare(job, reader, watch, start)
         for batch in ahead.ahead(batches_to_come, check=job.check, name=f"read-{job.source.name}"):
             if batch.refusal is not None:

@@ -74,7 +74,9 @@ class Replay:
         kept_out = []
         for each in held:
             items = self._sample(job, each.drift.id)
-            pairs = list(zip(items, past.find_listings(items, each.drift), strict=True))
+            files = each.drift.baselines if job.source.files is not None else ()
+            earlier = content.earlier(job.run.id, whole=job.source.reads_all, drift=each.drift, files=files)
+            pairs = list(zip(items, past.find_listings(items, earlier), strict=True))
             changes = content.changes(pairs, past.find_names, whole=job.source.reads_all, begins=True)
             if content.stays_out(changes, each.fields, undecided, accepted=each.accepted):
                 kept_out.append(each.drift.id)

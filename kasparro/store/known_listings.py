@@ -2,22 +2,27 @@
 
 from collections.abc import Collection, Sequence
 
-from kasparro.fields import OpenDrift
-from kasparro.model import KnownListing, Normalised
+from kasparro.model import Earlier, KnownListing, Normalised
 from kasparro.store.db import Connection
 
 
-def find(
-    conn: Connection, source: str, items: Sequence[Normalised], before: OpenDrift | None = None
-) -> list[KnownListing | None]:
-    """What is known of the listing of each record, with its quote nearest in time, from `before` that drift was seen.
+def find(conn: Connection, source: str, items: Sequence[Normalised], earlier: Earlier) -> list[KnownListing | None]:
+    """What is known of the listing of each record, with its quote nearest in time, of the `earlier` ones.
 
-    Every `limit 1` makes Postgres look that row up: without statistics it would read all quotes instead.
+    Every `limit 1` makes Postgres look that row up: without statistics it would read all quotes instead. What a run
+    loads itself never counts: whether it is there already depends on how far loading lags behind reading.
     """
     rows = conn.execute(
         """
-        select l.symbol_key, l.name, n.observed_at, q.observed_at, q.price_usd, q.market_cap_usd, q.volume_24h_usd
+        with own as (
+            select coalesce(array_agg(v.id), '{}') as versions
+            from file_versions v
+            where v.source = %(source)s
+            and v.slice = any(%(files)s)
+        )
+        select l.symbol_key, l.name, n.observed_at, q.price_usd, q.market_cap_usd, q.volume_24h_usd
         from unnest(%(external_ids)s::text[], %(times)s::timestamptz[]) with ordinality as w (external_id, at, number)
+        cross join own
         left join lateral (
             select k.id, k.symbol_key, k.name
             from listings k
@@ -34,7 +39,9 @@ def find(
                     from quotes e
                     where e.listing_id = l.id
                     and e.observed_at <= least(w.at, %(seen_at)s::timestamptz)
+                    and e.observed_at >= w.at - %(within)s
                     and e.run_id < %(run_id)s
+                    and coalesce(e.file_version, 0) <> all(own.versions)
                     order by e.observed_at desc
                     limit 1
                 )
@@ -44,8 +51,9 @@ def find(
                     from quotes e
                     where e.listing_id = l.id
                     and e.observed_at > w.at
-                    and e.observed_at <= coalesce(%(seen_at)s::timestamptz, 'infinity')
+                    and e.observed_at <= least(w.at + %(within)s, %(seen_at)s::timestamptz)
                     and e.run_id < %(run_id)s
+                    and coalesce(e.file_version, 0) <> all(own.versions)
                     order by e.observed_at
                     limit 1
                 )
@@ -59,9 +67,10 @@ def find(
             "source": source,
             "external_ids": [item.external_id for item in items],
             "times": [item.quote and item.quote.observed_at for item in items],
-            "seen_at": before and before.first_seen_at,
-            # Beyond all ids of runs.
-            "run_id": before.first_run_id if before else 2**63 - 1,
+            "files": list(earlier.files),
+            "seen_at": earlier.seen_at,
+            "within": earlier.within,
+            "run_id": earlier.run_id,
         },
     )
     return [
@@ -71,12 +80,11 @@ def find(
             symbol_key=symbol_key,
             name=name,
             observed_at=observed_at,
-            valued_at=valued_at,
             price_usd=price,
             market_cap_usd=cap,
             volume_24h_usd=volume,
         )
-        for symbol_key, name, observed_at, valued_at, price, cap, volume in rows
+        for symbol_key, name, observed_at, price, cap, volume in rows
     ]
 
 

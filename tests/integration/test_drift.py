@@ -23,7 +23,7 @@ from kasparro.etl.pipeline import Task
 from kasparro.etl.policies import Policy
 from kasparro.etl.replay import Replay
 from kasparro.etl.source import FieldMap, Files, Kind, Limits
-from kasparro.model import REPLAY, RunStatus, Trigger
+from kasparro.model import REPLAY, Page, RunStatus, Trigger
 from kasparro.store import drift_decisions, schedules
 from kasparro.store.replays import Wanted
 from kasparro.upstream.options import Options
@@ -435,14 +435,19 @@ def test_records_kept_out_for_their_scale_are_replayed_when_the_map_was_mended(e
     etl.replayable = False
 
 
+def daily(first: int, price: str, **how: Any) -> Page:
+    """Twelve days of one coin, of a file."""
+    days = range(first, first + 12)
+    rows = [record("btc", at=NOON + day * 24 * HOUR, price=price, cap=8 * 10**11, volume="1") for day in days]
+    return page(*rows, position={"offset": first}, **how)
+
+
 def test_file_whose_values_are_others_is_quarantined_beside_near_quotes(etl):
     """Whatever another file said of the same coin some days before; of other years it may say what it wants."""
     files = source(kind=Kind.CSV_FILES, http=None, files=Files(glob="/nowhere/*.csv"))
 
-    def read(name: str, first: int, price: str) -> Any:
-        days = range(first, first + 12)
-        rows = [record("btc", at=NOON + day * 24 * HOUR, price=price, cap=8 * 10**11, volume="1") for day in days]
-        return etl.run(page(*rows, slice_name=name), of=files)
+    def read(name: str, first: int, price: str, **how: Any) -> Any:
+        return etl.run(daily(first, price, slice_name=name, **how), of=files)
 
     assert read("old.csv", -3000, "40").status is RunStatus.SUCCEEDED
     assert read("one.csv", 0, "40000").status is RunStatus.SUCCEEDED
@@ -450,6 +455,21 @@ def test_file_whose_values_are_others_is_quarantined_beside_near_quotes(etl):
     assert seen(etl) == [("type_changed", "price", None, "quarantined", "open")]
     assert read("fifteenfold.csv", 12, "600000").status is RunStatus.SUCCEEDED
     assert seen(etl) == [("type_changed", "price", None, "warned", "open")]
+    etl.replayable = False
+
+
+def test_file_is_not_compared_with_what_it_said_itself(etl):
+    """A coin may fall by any factor from one row to the next, and a file may be corrected."""
+    files = source(kind=Kind.CSV_FILES, http=None, files=Files(glob="/nowhere/*.csv"))
+    falling = ((1, "80"), (13, "1"), (25, "0.0001"))
+    assert (
+        etl.run(*(daily(*each, slice_name="luna.csv", last=each == falling[2]) for each in falling), of=files).status
+        is RunStatus.SUCCEEDED
+    )
+    assert etl.run(daily(37, "9000", slice_name="luna.csv"), of=files).status is RunStatus.SUCCEEDED
+    corrected = daily(1, "8000", slice_name="luna.csv", anew=True)
+    assert etl.run(corrected, of=files).counts.updated == 12
+    assert seen(etl) == []
     etl.replayable = False
 
 

@@ -68,7 +68,7 @@ class Upstream:
             find_names=lambda _: [],
         )
         given = source().renamed(drifts.list_renames(self._conn, "coinpaprika"))
-        run = SimpleNamespace(started_at=datetime.now(UTC))
+        run = SimpleNamespace(id=self.run_id, started_at=datetime.now(UTC))
         job: Any = SimpleNamespace(run=run, source=given, accept_rejections=False, note_profile=lambda *_: None)
         watch = compare.Watch(job, "", compile_source, past)
         text = json.dumps({"price": None} | shape)
