@@ -275,6 +275,20 @@ EXPORTS = {
         {"symbol": "coin", "currency": "currency"},
         ("BTC", "2024-01-01 00:00", "42000"),
     ),
+    "pairs of one coin": (
+        "a.csv",
+        "Date,Pair,Close\n2024-01-01,BTC/USD,42000\n2024-01-01,BTC/EUR,38000\n",
+        {},
+        {"symbol": {"value": "BTC"}, "currency": {"path": "Pair", "accept": ["BTC/USD"]}},
+        ("BTC", "2024-01-01 00:00", "42000"),
+    ),
+    "a ticker of Stooq's": (
+        "a.csv",
+        "<TICKER>,<PER>,<DATE>,<CLOSE>\nBTCUSD.V,D,20240101,42000\n",
+        {},
+        {"symbol": {"value": "BTC"}, "currency": {"path": "<TICKER>", "accept": ["BTCUSD.V"]}},
+        ("BTC", "2024-01-01 00:00", "42000"),
+    ),
     "a header of several rows": (
         "yf.csv",
         "Price,Close,High,Volume\nTicker,BTC-USD,BTC-USD,BTC-USD\nDate,,,\n2024-01-01,44167.33,44175.43,18426978443\n",
@@ -371,6 +385,11 @@ UNDECIDED = {
     "the order of day and month": ("date,symbol,price_usd\n03/04/2024,BTC,65000\n", "observed_at", "03 April 2024"),
     "and so it is with points": ("date;symbol;price_usd\n03.04.2024;BTC;65000\n", "observed_at", "04 March 2024"),
     "a year of two digits": ("date,symbol,price_usd\n20/12/24,BTC,65000\n", "observed_at", "day and month"),
+    "prices of three decimals": (
+        "date,symbol,price_usd\n2024-01-01,BTC,41.100\n2024-01-02,BTC,41.101\n",
+        "decimal",
+        "41.100 may be",
+    ),
     "thousands or decimals": ('date,symbol,price_usd\n2024-01-01,BTC,"1,234"\n', "decimal", "1,234"),
     "the currency": ("date,symbol,price\n2024-01-01,BTC,65000\n", "currency", "US dollars"),
     "another currency": ("date,symbol,price_eur\n2024-01-01,BTC,65000\n", "currency", "EUR"),

@@ -104,7 +104,10 @@ def optional(columns: Sequence[Column], price_column: Column | None, *, daily: b
         entry = Entry(key=name, value="", why=doubt, off=bool(doubt))
         keys = number_keys(best)
         if name in _NEVER_ZERO and not doubt and _zero_is_unknown(best):
-            entry, keys = evolve(entry, why="0 among millions is taken for unknown"), {**keys, "zero_is_null": True}
+            entry, keys = (
+                evolve(entry, why="0 is taken for unknown, as no other number is less than millions"),
+                {**keys, "zero_is_null": True},
+            )
         yield Choice(entry=entry, columns=(best,), keys=keys)
 
 
@@ -117,7 +120,7 @@ def _zero_is_unknown(column: Column) -> bool:
     except BadValueError:
         return False
     rest = [each for each in found if each]
-    return len(rest) < len(found) and bool(rest) and rest[len(rest) // 2] >= _MILLION
+    return len(rest) < len(found) and (not rest or rest[len(rest) // 2] >= _MILLION)
 
 
 def _doubt(name: str, column: Column, columns: Sequence[Column], *, daily: bool) -> str:
@@ -159,9 +162,11 @@ def decimal(fields: list[Choice], numbers: Sequence[Column], *, unquoted: bool) 
     plain = all(each.numbers is not None and each.numbers.plain for each in used)
     if conflict:
         return [Entry(key="decimal", value=text(UNDECIDED), todo=f"numbers are written in two ways: {conflict}")]
+    prices = [each.numbers for choice in fields if choice.entry.key == "price_usd" for each in choice.columns]
+    # Where commas part cells a price may still have points between thousands, and no decimals.
+    unquoted = unquoted and not any(each and each.doubtful for each in prices)
     if plain and (not doubtful or "." in found or unquoted):
         return []
-    prices = [each.numbers for choice in fields if choice.entry.key == "price_usd" for each in choice.columns]
     if len(found) == 1:
         point, proof = found.popitem()
         if prices and prices[0] and prices[0].doubtful and point not in prices[0].doubtful:

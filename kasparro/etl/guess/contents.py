@@ -79,7 +79,9 @@ def encoding(found: Sample, said: str = "") -> Encoding:
     if _PAGE.match(head):
         raise SliceError(f"{name}: is a web page or XML, not a CSV file")
     for magic, what in _OTHERS.items():
-        if head.startswith(magic) or head.lstrip().startswith(magic):
+        if head.startswith(magic) or (what == "JSON" and head.lstrip().startswith(magic)):
+            if what == "JSON" and re.search(rb"[\x00-\x08\x0e-\x1f]", head):
+                continue
             raise SliceError(f"{name}: is {what}, not a CSV file")
     for mark, word in _MARKS:
         if head.startswith(mark):

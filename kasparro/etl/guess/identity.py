@@ -21,6 +21,8 @@ from kasparro.etl.pairs import Said
 _SHOWN = 3
 # Characters; longer words are sentences or addresses.
 _LONGEST_SYMBOL = 20
+# What ends tickers of coins at Stooq.
+_VIRTUAL = ".V"
 # Signs around cells that were not read as quotes.
 _QUOTES = frozenset("\"'`\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb")
 
@@ -106,7 +108,7 @@ def find(columns: Sequence[Column], files: Sequence[Said], price: Column | None)
     """Symbol, name, external_id and currency of a file with a column of prices; without one it is open which is."""
     named = symbols(columns)
     found = sorted(set(named.distinct)) if named is not None else []
-    cut = [pairs.pair(each) for each in found]
+    cut = [pairs.pair(each.removesuffix(_VIRTUAL)) for each in found]
     if named is not None and found and all(cut):
         return _paired(named, [each for each in cut if each is not None], columns, price)
     if price is None:
@@ -184,11 +186,18 @@ def _holds_symbols(column: Column) -> bool:
 
 def _paired(named: Column, cut: Sequence[tuple[str, str]], columns: Sequence[Column], price: Column | None) -> Identity:
     """A column of pairs: one and the same gives the symbol, and guards that no other row slips in under it."""
+    coins, whole = {pairs.ticker(coin.upper()) for coin, _ in cut}, sorted(set(named.distinct))
+    dollars_in = [name for name, each in zip(whole, cut, strict=True) if each[1].casefold() == "usd"]
+    if len(set(cut)) > 1 and len(coins) == 1 and dollars_in:
+        symbol = Entry(key="symbol", value=table(value=coins.pop()), why=f"every pair in {named.name!r} is of it")
+        why = "rows of pairs in other currencies are rejected"
+        usd = Entry(key="currency", value=table(path=named.name, accept=dollars_in), why=why)
+        return Identity(entries=(symbol, _name(columns, named, ()), usd))
     if len(set(cut)) > 1:
-        shown = ", ".join(sorted(set(named.distinct))[:_SHOWN])
+        one = f"{table(value=cut[0][0].upper())} with currency = {table(path=named.name, accept=whole[:1])}"
         todo = (
-            f"{named.name!r} holds pairs ({shown} ...), and a map cannot cut them; "
-            "split the file by pair, or add a column with the symbol alone"
+            f"{named.name!r} holds pairs ({', '.join(whole[:_SHOWN])} ...), and a map cannot cut them; "
+            f"split the file by pair, or add a column with the symbol alone; {one} takes one, and rejects the others"
         )
         entries = (Entry(key="symbol", value=table(path=UNDECIDED), todo=todo), _name(columns, named, ()))
         return Identity(entries=(*entries, *dollars.of_words("", "")))
@@ -206,7 +215,9 @@ def _of_column(named: Column) -> Entry:
     if odd:
         todo = f"{odd!a} has quotes or hidden signs in it, as no symbol has: write the file without; or it is {value}"
         return Entry(key="symbol", value=table(path=UNDECIDED), todo=todo, stand_in=value)
-    return Entry(key="symbol", value=value, why=f"such as {', '.join(sorted(set(named.distinct))[:_SHOWN])}")
+    why = f"such as {', '.join(sorted(set(named.distinct))[:_SHOWN])}"
+    why += f"; rows with {' or '.join(words)} have none, and are rejected" if words else ""
+    return Entry(key="symbol", value=value, why=why)
 
 
 def _of_files(files: Sequence[Said], *, alone: bool) -> Entry:
