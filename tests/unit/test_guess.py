@@ -442,6 +442,11 @@ UNDECIDED = {
         "currency",
         '{ value = "USD", accept = ["EUR"] }',
     ),
+    "columns with the names of coins": (
+        "Date,Bitcoin (USD),Ethereum (USD)\n2024-01-01,42000,2200\n",
+        "price_usd",
+        'as "Bitcoin (USD)" with symbol = { value = "BTC" }',
+    ),
     "a price in two columns": ("Date,Price,Symbol,Price\n2024-01-01,5,BTC,6\n", "price_usd", '"Price", "Price_4"'),
     "the price": ("date,symbol,a,b\n2024-01-01,BTC,65000,66000\n", "price_usd", '"a", "b"'),
     "one of two prices": ("date,symbol,price usd,price_usd\n2024-01-01,BTC,6,7\n", "price_usd", "which of the columns"),

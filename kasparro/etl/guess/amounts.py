@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 
 from attrs import evolve
 
-from kasparro.etl import currencies, number_text
+from kasparro.etl import currencies, number_text, pairs
 from kasparro.etl.field_rules import UNDECIDED
 from kasparro.etl.guess import digits, vocabulary
 from kasparro.etl.guess.cells import Column
-from kasparro.etl.guess.keys import Choice, Entry, nulls, number_keys, quoted, text, undecided
+from kasparro.etl.guess.keys import Choice, Entry, nulls, number_keys, quoted, table, text, undecided
 from kasparro.etl.values import BadValueError
 
 OPTIONAL = ("market_cap_usd", "volume_24h_usd", "change_24h_pct", "rank", "circulating_supply")
@@ -21,6 +21,8 @@ _NEVER_ZERO = frozenset({"market_cap_usd", "volume_24h_usd"})
 _MILLION = 1_000_000
 # What billions are shortened to where they may be either: in English they are thousand millions.
 _LONG_SCALE = re.compile(r"[0-9]\s?(?:bn?|bi)\b", re.IGNORECASE)
+# What may stand behind the name of a coin.
+_IN_DOLLARS = re.compile(r"\W*(?:usd|us\$|\$)\W*$", re.IGNORECASE)
 # Columns of opening, high, low and closing price.
 _CANDLE = 4
 # How much higher the high of a candle is than its low, at most: what differs more is a volume beside prices.
@@ -75,6 +77,13 @@ def _unnamed_price(columns: Sequence[Column]) -> Choice:
         close = candles[0][3]
         why = "of four columns the second is the highest, the third the lowest: open, high, low, close"
         return Choice(entry=Entry(key="price_usd", value="", why=why), columns=(close,), keys=nulls(close))
+    coins = {each.name: coin for each in numbers
+             if (coin := pairs.coin(_IN_DOLLARS.sub("", each.name))) in pairs.COINS}  # fmt: skip
+    if len(coins) > 1:
+        name, coin = next(iter(coins.items()))
+        one = f"{text(name)} with symbol = {table(value=coin)}"
+        several = "write their symbols into the header, for one map of all; or a map for each, as"
+        return undecided("price_usd", f"columns are called by the names of coins: {several} {one}")
     hint = f"; there are numbers in {quoted(numbers[:8])}" if numbers else ""
     return undecided("price_usd", f"which column is the price: no name says so{hint}")
 
