@@ -120,7 +120,7 @@ def files(draw):
 def test_growth_in_the_middle_of_a_line_end_gives_the_same_as_the_whole_file(tmp_path, sources):
     """Half of a carriage return in UTF-16 is none yet."""
     content = codecs.BOM_UTF16_LE + f"{HEADER}\r,,2026-01-01,1\r\r\r\r\r,,2026-01-01,1".encode("utf-16-le")
-    for cut in range(len(content)):
+    for cut in range(70, 90):
         grown, whole = (
             Reading(sources["plain"], tmp_path / "grown.csv"),
             Reading(sources["plain"], tmp_path / "whole.csv"),
