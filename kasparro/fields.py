@@ -66,7 +66,8 @@ class Rename:
 class OpenDrift:
     """What a run must know of a drift that was seen before it; `baselines` are the inputs in which it is.
 
-    `rescaled`: the field's values are others than those that were read before its first run.
+    `rescaled`: the field's values are others than those that were read before its first run. `held`: for it, records
+    are kept out.
     """
 
     id: int
@@ -75,6 +76,7 @@ class OpenDrift:
     first_run_id: int
     first_seen_at: datetime
     rescaled: bool = False
+    held: bool = False
     renamed_to: str | None = None
     baselines: tuple[str, ...] = ()
 
@@ -84,6 +86,8 @@ class KnownFields:
     """What is known of one input's fields before it is read. `baseline` maps paths to shares, as usual.Usual writes
     them; it is empty for an input never read. `renames` are in force, `rejected` is what a person said is none.
     `accepted` paths may say something else than before: a person said so, and they were not read to the end since.
+    Drifts of values that a person first accepted and then `undone` are those of which the same holds: the quotes that
+    were read before them are the measure.
     """
 
     baseline: Mapping[str, Mapping[str, Any]] = field(factory=dict)
@@ -91,6 +95,7 @@ class KnownFields:
     renames: tuple[Rename, ...] = ()
     rejected: frozenset[Rename] = frozenset()
     accepted: frozenset[str] = frozenset()
+    undone: tuple[OpenDrift, ...] = ()
 
 
 @frozen(kw_only=True)

@@ -183,12 +183,13 @@ class Earlier:
 
 @frozen(kw_only=True)
 class KnownListing:
-    """What was read of a listing before: when it was observed last, and what an earlier quote, near to one time, says;
-    None for what it has not."""
+    """What was read of a listing before: when it was observed last, and what an earlier quote, near to one time, says
+    of `valued_at`; None for what it has not."""
 
     symbol_key: str
     name: str
     observed_at: datetime | None = None
+    valued_at: datetime | None = None
     price_usd: Decimal | None = None
     market_cap_usd: Decimal | None = None
     volume_24h_usd: Decimal | None = None
@@ -264,7 +265,7 @@ class Listing:
 
 @frozen(kw_only=True)
 class MatchListing:
-    """What matching knows of a listing."""
+    """What matching knows of a listing; one is `superseded` when its source has another id for the same thing now."""
 
     id: int
     source: str
@@ -272,6 +273,7 @@ class MatchListing:
     symbol: str
     name: str
     asset_id: int
+    superseded: bool = False
 
 
 @frozen(kw_only=True)

@@ -19,7 +19,7 @@ _HEADERS = (
     "id", "source", "slice", "kind", "field", "renamed to", "confidence", "action", "in force", "status", "first seen",
     "last seen",
 )  # fmt: skip
-_KEYS = ("kind", "path", "renamed_to", "confidence", "action", "in_force", "status", "first_seen_at", "last_seen_at")
+_KEYS = ("path", "renamed_to", "confidence", "action", "in_force", "status", "first_seen_at", "last_seen_at")
 
 
 def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
@@ -51,7 +51,8 @@ def _list(args: argparse.Namespace, app: App) -> int:
 
 
 def _row(each: Mapping[str, Any]) -> list[object]:
-    return [str(each["id"]), each["source"], each["slice"] or None, *(each[key] for key in _KEYS)]
+    kind = f"{each['kind']}, by its values" if each["details"].get("rescaled") else each["kind"]
+    return [str(each["id"]), each["source"], each["slice"] or None, kind, *(each[key] for key in _KEYS)]
 
 
 _LISTING = Listing(
@@ -67,6 +68,8 @@ def said(drift: Mapping[str, Any], status: str, *, is_due: bool) -> str:
 
 def _meaning(drift: Mapping[str, Any], where: str, *, is_accepted: bool) -> str:
     old, new, names = repr(drift["path"]), repr(drift["renamed_to"]), drift["details"].get("fields", ())
+    if drift["details"].get("rescaled"):
+        return _meaning_of_values(drift, where, is_accepted=is_accepted)
     if drift["renamed_to"] is None:
         if is_accepted and drift["kind"] == "missing" and names:
             needed = ", and without that no record gives a quote" if {*names} & {*REQUIRED_FIELDS} else ""
@@ -80,4 +83,21 @@ def _meaning(drift: Mapping[str, Any], where: str, *, is_accepted: bool) -> str:
     return (
         f"{where} is no longer read with {new} for {old}. What was loaded that way goes with "
         f"kasparro replay --source {drift['source']} --raw"
+    )
+
+
+def _meaning_of_values(drift: Mapping[str, Any], where: str, *, is_accepted: bool) -> str:
+    path, replay = repr(drift["path"]), f"kasparro replay --source {drift['source']}"
+    if not is_accepted:
+        return (
+            f"{where}'s field {path} is to say what it said before, from the next run on. What was read meanwhile is "
+            f"kept out; the quotes that were made of it go with {replay} --raw"
+        )
+    if drift["details"].get("let_in"):
+        return f"{where}'s records that were kept out for its field {path} come in with {replay}, and no others"
+    renumbered = "external_id" in drift["details"].get("fields", ())
+    ids = ", and listings with old ids are superseded until they are quoted again" if renumbered else ""
+    return (
+        f"{where}'s field {path} may say what it says now{ids}. What was kept out comes in with {replay}. If it was "
+        f"wrong: kasparro drift reject {drift['id']}, then {replay} --raw"
     )

@@ -28,6 +28,7 @@ from kasparro.store import (
     checkpoints,
     drifts,
     held_drifts,
+    known_fields,
     known_listings,
     leases,
     listings,
@@ -116,7 +117,7 @@ class Committer:
             return self.retried(ask, pause=job.pause)
 
         return Past(
-            find_known=partial(find, drifts.find_known),
+            find_known=partial(find, known_fields.find),
             find_listings=partial(find, known_listings.find),
             find_names=partial(find, known_listings.find_names),
         )
@@ -126,7 +127,7 @@ class Committer:
 
         def find() -> list[Rename]:
             with self._database.connection() as conn:
-                return drifts.list_renames(conn, job.source.name, with_ended=with_ended)
+                return known_fields.list_renames(conn, job.source.name, with_ended=with_ended)
 
         job.source = job.source.renamed(self.retried(find, pause=job.pause))
 
@@ -162,7 +163,9 @@ class Committer:
                 drifts.write(conn, job.source.name, job.run.id, notes)
             drift_id = None
             if (why := batch.refusal) is not None:
-                drift_id = held_drifts.find_newest(conn, job.source.name, path=why.path, kind=why.kind)
+                drift_id = held_drifts.find_newest(
+                    conn, job.source.name, path=why.path, kind=why.kind, rescaled=why.rescaled
+                )
             with unended.noted(conn, end):
                 return batches.load_rejected(conn, origin, drift_id=drift_id)
 

@@ -91,7 +91,7 @@ class Watch:
             return notes if told else None
         is_over = [one for one in self._open(known) if self._is_over(one, rules)]
         still = [one for one in self._open(known) if one not in is_over]
-        notes = evolve(notes, resolved=tuple(one.id for one in is_over), learned=self._learned(still, rules))
+        notes = evolve(notes, resolved=tuple(one.id for one in is_over), learned=self._learned(still, known, rules))
         return notes if notes.found or notes.resolved or notes.learned else None
 
     def _begin(self) -> KnownFields:
@@ -135,22 +135,16 @@ class Watch:
 
     def _changed_content(self, page: Page, seen: Profile, known: KnownFields) -> list[Difference]:
         """The fields by which listings say something else on this page than before, but for what a person accepted."""
-        is_file = self._source.kind is Kind.CSV_FILES
-        if self._slice.startswith(BACKFILL_PREFIX) or (is_file and not self._begins_file(page)):
+        is_within_file = self._source.kind is Kind.CSV_FILES and not self._begins_file(page)
+        if self._slice.startswith(BACKFILL_PREFIX) or is_within_file:
             return []
-        # What was loaded since such a drift was seen is no measure of whether it is over.
-        drifts = [one for one in self._open(known) if one.rescaled]
-        drift_before = min(drifts, key=lambda one: one.first_run_id, default=None)
-        files = [self._slice] if is_file else []
-        pairs = self._pairs(page, self.normalise, drift_before, files)
-        changes = content.changes(
-            pairs, self._past.find_names, whole=self._source.reads_all, begins=self._seen.pages == 1
-        )
+        changes = self._changes(page, known)
         self._as_before |= {name for name, change in changes.items() if change is Change.NONE}
         found = {}
         for name, change in changes.items():
             # An id that is made of symbol and name alone has no path of its own.
-            for path in (path for paths in (self._maps[name].reads or self._maps["symbol"].reads) for path in paths):
+            reads = self._maps[name].reads or self._maps["symbol" if name == "external_id" else name].reads
+            for path in (path for paths in reads for path in paths):
                 if change is not Change.NONE and path in seen.fields and path not in known.accepted:
                     found[path] = Difference(
                         path=path,
@@ -166,11 +160,32 @@ class Watch:
         """Whether a page is the first one of a file: of what comes behind it in the file, that was compared."""
         return self._seen.pages == 1 and (page.anew or not self._resumes)
 
-    def _pairs(
-        self, page: Page, read: Normaliser, before: OpenDrift | None = None, files: Sequence[str] = ()
-    ) -> list[content.Pair]:
+    def _changes(self, page: Page, known: KnownFields) -> dict[str, Change]:
+        """How each quote field changed; since a drift of its values that is open, where there is one.
+
+        What was loaded since such a drift was seen is no measure of whether it is over.
+        """
+        drifts = [one for one in (*known.undone, *self._open(known)) if one.rescaled]
+        since = {
+            name: one for one in sorted(drifts, key=lambda one: -one.first_run_id) for name in self._names(one.path)
+        }
+        read = content.Read(
+            whole=self._source.reads_all,
+            now=self._job.run.started_at if self._source.kind is Kind.JSON_API else None,
+            begins=self._seen.pages == 1,
+            doubted=frozenset(since),
+            held=frozenset(name for name, one in since.items() if one.held and one in known.open) - self._as_before,
+        )
+        found: dict[str, Change] = {}
+        for before in {None, *since.values()}:
+            changes = content.changes(self._pairs(page, self.normalise, before), self._past.find_names, read)
+            found |= {name: change for name, change in changes.items() if since.get(name) is before}
+        return found
+
+    def _pairs(self, page: Page, read: Normaliser, before: OpenDrift | None = None) -> list[content.Pair]:
         """A sample of the page's records, each with what is known of its listing."""
         items = [read(record, page.constants) for record in profile.sample(page.records)]
+        files = [self._slice] if self._source.kind is Kind.CSV_FILES else []
         earlier = content.earlier(self._job.run.id, whole=self._source.reads_all, drift=before, files=files)
         return list(zip(items, self._past.find_listings(items, earlier), strict=True))
 
@@ -196,6 +211,7 @@ class Watch:
                 "renamed_to": drifted.renamed_to,
                 "action": drifted.action.value,
                 "confidence": drifted.confidence,
+                "rescaled": each.rescaled,
                 "fields": drifted.details["fields"],
             }
             logger.log(logging.INFO if is_old else logging.WARNING, "field drifted", extra=fields)
@@ -266,13 +282,19 @@ class Watch:
     def _is_over(self, one: OpenDrift, rules: drift.Rules) -> bool:
         if (one.path, one.kind) in self._told:
             return False
-        is_as_before = one.rescaled and not self._as_before.isdisjoint(self._names(one.path))
-        return is_as_before or drift.is_over(one.kind, one.path, self._baseline, self._seen, rules)
+        if one.rescaled:
+            return not self._as_before.isdisjoint(self._names(one.path))
+        return drift.is_over(one.kind, one.path, self._baseline, self._seen, rules)
 
-    def _learned(self, still: Collection[OpenDrift], rules: drift.Rules) -> dict[str, dict[str, Any] | None]:
+    def _learned(
+        self, still: Collection[OpenDrift], known: KnownFields, rules: drift.Rules
+    ) -> dict[str, dict[str, Any] | None]:
         """What is usual now, of fields that no drift is about: those of an open one are when somebody says so."""
         paths = {path for one in still for path in (one.path, one.renamed_to) if path is not None} | self._disputed
         learned = drift.learn(self._baseline, self._seen, rules, apart_from=paths)
+        # What a person decided about stands there only until it was read.
+        decided = {path for path, kept in known.baseline.items() if {"accepted", "undone"} & {*kept}} - paths
+        learned |= {path: self._baseline[path] for path in decided & {*self._seen.fields} - {*learned}}
         return {path: None if each is None else each.as_json() for path, each in learned.items()}
 
     def _names(self, path: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Stage: which listings are the same asset? Decided over whole symbol groups, from scratch, and never by guessing.
 
 One exact rule: listings with the same symbol and name, case and spacing aside, are one asset, when no source has two
-such listings. The order in which listings arrived changes nothing.
+such listings, superseded ones aside. The order in which listings arrived changes nothing.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ def match(listings: Sequence[MatchListing]) -> list[Match]:
 
 
 def _match_group(members: list[MatchListing]) -> list[Match]:
-    if max(Counter(member.source for member in members).values()) > 1:
+    if max(Counter((member.source, member.superseded) for member in members).values()) > 1:
         # Two things of one source share symbol and name: which of them another source means, nobody knows.
         return [
             _belongs(member, member, own_slug(member.source, member.external_id), "ambiguous") for member in members

@@ -15,6 +15,7 @@ _OTHER = {
     "external_id": "no longer gives the ids of known listings, but of their symbols and names",
     "symbol": "is, with their names, another one than known listings had",
     "name": "is, with their symbols, another one than known listings had",
+    "observed_at": "mostly lies more than a day ahead of now",
 }
 
 
@@ -22,7 +23,7 @@ _OTHER = {
 class Refusal:
     """Why a page is not loaded, the quote field that it is about, and whether its records are kept as rejections.
 
-    `path` and `kind` are those of the drift.
+    `path`, `kind` and `rescaled` are those of the drift.
     """
 
     message: str
@@ -30,6 +31,7 @@ class Refusal:
     keep: bool
     path: str
     kind: DriftKind
+    rescaled: bool
 
 
 def refused(items: Sequence[Normalised], refusal: Refusal) -> list[Normalised]:
@@ -43,6 +45,12 @@ def refused(items: Sequence[Normalised], refusal: Refusal) -> list[Normalised]:
         else evolve(item, quote=None, rejection=why)
         for item in items
     ]
+
+
+def kept_out(item: Normalised) -> Normalised:
+    """A record that was loaded by a drift which a person accepted, and then rejected."""
+    why = Rejection(stage="compare", code=SCHEMA_DRIFT, field=None, message="was read by a drift that was rejected")
+    return evolve(item, quote=None, rejection=why)
 
 
 def of_drift(each: Difference, slice_name: str, name: str, *, keep: bool) -> Refusal:
@@ -62,4 +70,5 @@ def of_drift(each: Difference, slice_name: str, name: str, *, keep: bool) -> Ref
         keep=keep,
         path=each.path,
         kind=each.kind,
+        rescaled=each.rescaled,
     )

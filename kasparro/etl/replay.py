@@ -10,7 +10,7 @@ from uuid import UUID
 
 from attrs import evolve
 
-from kasparro.etl import backfill, commit, content, normalise, profile
+from kasparro.etl import backfill, commit, content, normalise, profile, refusals
 from kasparro.etl.commit import Committer
 from kasparro.etl.job import Job
 from kasparro.etl.readers import json_text
@@ -74,10 +74,16 @@ class Replay:
         kept_out = []
         for each in held:
             items = self._sample(job, each.drift.id)
-            files = each.drift.baselines if job.source.files is not None else ()
-            earlier = content.earlier(job.run.id, whole=job.source.reads_all, drift=each.drift, files=files)
+            # What was read by one that a person took back is no measure of those that came after it.
+            undone = (one.drift for one in held if one.rejected and one.fields & each.fields)
+            before = min([each.drift, *undone], key=lambda one: one.first_run_id)
+            is_file = job.source.files is not None
+            files = each.drift.baselines if is_file else ()
+            earlier = content.earlier(job.run.id, whole=job.source.reads_all, drift=before, files=files)
             pairs = list(zip(items, past.find_listings(items, earlier), strict=True))
-            changes = content.changes(pairs, past.find_names, whole=job.source.reads_all, begins=True)
+            now = None if is_file else each.drift.first_seen_at
+            read = content.Read(whole=job.source.reads_all, now=now, doubted=each.fields)
+            changes = content.changes(pairs, past.find_names, read)
             if content.stays_out(changes, each.fields, undecided, accepted=each.accepted):
                 kept_out.append(each.drift.id)
                 logger.warning("records not replayed", extra={"drift_id": each.drift.id, "path": each.drift.path})
@@ -146,13 +152,16 @@ class Replay:
                 yield page
 
     def _remove_stale(self, job: Job) -> int:
-        """How many quotes went because their own raw records no longer yield their keys."""
+        """How many quotes went because their own raw records no longer yield their keys, or are kept out by now."""
         normaliser = _Normaliser(job.source)
         origin = commit.origin_of(job, Page(slice=REPLAY, records=()))
         total = 0
         for page in self._owned(job):
             with job.stage("normalise"):
                 items = normaliser.items_of([owned.record for owned in page])
+                items = [
+                    refusals.kept_out(item) if owned.kept_out else item for owned, item in zip(page, items, strict=True)
+                ]
             stale = {owned.gone: item for owned, item in zip(page, items, strict=True) if not _yields(item, owned)}
             if not stale:
                 continue
@@ -174,7 +183,7 @@ class Replay:
 
         def read() -> list[Owned]:
             with self._database.connection() as conn:
-                return replays.list_owned(conn, job.source.name, after=after, limit=_PAGE_RECORDS)
+                return replays.list_owned(conn, self._wanted, after=after, limit=_PAGE_RECORDS)
 
         while True:
             job.check()

@@ -23,6 +23,7 @@ from kasparro.store import (
     rejections,
     replays,
     settled,
+    superseded,
 )
 from kasparro.store.also_said import Teller
 from kasparro.store.db import Connection
@@ -108,6 +109,7 @@ def load(conn: Connection, origin: Origin, *, around_raw: Callable[[str], object
     listings.insert_staged(conn, source=origin.source)
     settled.create(conn, origin.source, settled.LOADED, version=teller.version if teller is not None else None)
     listings.rename_settled(conn, source=origin.source, ceiling=origin.ceiling)
+    superseded.take_back_settled(conn, source=origin.source)
     removed = 0
     concerned = teller is not None and also_said.is_concerned(conn, teller)
     if teller is not None and concerned:

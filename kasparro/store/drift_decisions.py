@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 
 from kasparro import errors
 from kasparro.fields import DriftKind
-from kasparro.store import drifts
+from kasparro.store import drifts, held_drifts, superseded
 from kasparro.store.db import Connection
 
 
@@ -24,15 +24,24 @@ class _Kept:
     status: str
     details: Mapping[str, Any]
 
+    @property
+    def rescaled(self) -> bool:
+        """Whether it is about values that are others than before."""
+        return bool(self.details.get("rescaled"))
+
 
 def accept(conn: Connection, drift_id: int) -> str:
     """Take a drift for the new usual; a rename is in force from now on. Its new status.
 
+    Of one about values that is over the records that it keeps out may come in by a replay: that is all. Where ids are
+    others now, the listings that have the old ones are superseded, until they are quoted again.
     Raises NotFoundError, and ConflictError for one that is over.
     """
     kept = _lock(conn, drift_id)
     if kept.status == "accepted":
         return kept.status
+    if kept.rescaled and kept.status != "open":
+        return _close(conn, kept, "accepted", details={"let_in": True})
     if kept.kind is DriftKind.RENAMED and kept.status in ("open", "rejected"):
         drifts.put_in_force(conn, kept.id)
         _forget_rejections(conn, kept)
@@ -41,14 +50,19 @@ def accept(conn: Connection, drift_id: int) -> str:
     after = kept.details.get("after")
     # What it is like one page showed, and no other need be like that one: the next read of all tells.
     sketch = {"share": after["share"], "null": after["null"], "types": {}} if after else None
+    if sketch and kept.rescaled:
+        sketch["accepted"] = True
     _rewrite_baselines(conn, kept, gone=kept.path, come=kept.renamed_to or kept.path, usual=sketch)
     drifts.supersede(conn, kept.id, kept.details)
+    if "external_id" in kept.details.get("fields", ()) and (kept.rescaled or kept.renamed_to is not None):
+        superseded.mark(conn, kept.source, kept.id)
     return _close(conn, kept, "accepted")
 
 
 def reject(conn: Connection, drift_id: int) -> str:
     """Undo what was accepted or mapped by itself; a rename that was rejected is not proposed again. Its new status.
 
+    What was read by an accepted drift of values is kept out from now on: a replay of all takes its quotes away.
     Raises NotFoundError, and KasparroError for what cannot be rejected.
     """
     kept = _lock(conn, drift_id)
@@ -61,9 +75,13 @@ def reject(conn: Connection, drift_id: int) -> str:
             code="drift_open",
         )
     if kept.status == "accepted":
-        _rewrite_baselines(
-            conn, kept, gone=kept.renamed_to or kept.path, come=kept.path, usual=kept.details.get("before")
-        )
+        superseded.unmark(conn, kept.source, kept.id)
+        if kept.rescaled:
+            held_drifts.keep_out(conn, kept.id)
+        if not kept.details.get("let_in"):
+            before = kept.details.get("before")
+            usual = before | {"undone": kept.id} if before and kept.rescaled else before
+            _rewrite_baselines(conn, kept, gone=kept.renamed_to or kept.path, come=kept.path, usual=usual)
     elif kept.status == "resolved" and kept.kind is not DriftKind.RENAMED:
         raise errors.KasparroError(f"drift {drift_id} is resolved: there is nothing to reject", code="drift_over")
     conn.execute(
@@ -129,13 +147,13 @@ def _forget_rejections(conn: Connection, kept: _Kept) -> None:
     )
 
 
-def _close(conn: Connection, kept: _Kept, status: str) -> str:
+def _close(conn: Connection, kept: _Kept, status: str, details: Mapping[str, Any] | None = None) -> str:
     conn.execute(
         """
         update drifts
-        set status = %(status)s, closed_at = clock_timestamp()
+        set status = %(status)s, closed_at = clock_timestamp(), details = (details - 'let_in') || %(details)s
         where id = %(id)s
         """,
-        {"id": kept.id, "status": status},
+        {"id": kept.id, "status": status, "details": Jsonb(details or {})},
     )
     return status

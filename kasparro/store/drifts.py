@@ -1,16 +1,20 @@
 """Drifts: how fields of sources differ from their baselines, those baselines, and the renames in force.
 
 A run writes them with a batch, behind its fence; a person decides about them at any time. A drift is about one field,
-in the inputs whose baselines it names; a field has one open drift an input. How it goes on:
+in the inputs whose baselines it names; a field has one open drift an input. What keeps records out is a row of its own,
+and so is what only its values say (`rescaled`): each is decided about by itself. How it goes on:
 
     from       to        when
     -          open      a run finds it; not what was rejected as a rename
     open       resolved  the last of its inputs was read and loaded without it, or another drift of the field came up
     open       accepted  a person says so: the baselines are what is now, a rename is in force
     open       rejected  a person says so, of a rename: it is in force no more
-    accepted   rejected  a person says so: the baselines are what was before, a rename is in force no more
+    accepted   rejected  a person says so: the baselines are what was before, a rename is in force no more; of one about
+                         values, what was read by it is kept out
     resolved   rejected  a person says so, of a rename: it is in force no more
     rejected   accepted  a person says so, of a rename: as from open
+    resolved   accepted  a person says so, of one about values: the records that it keeps out may come in, but no
+    rejected             others; from either
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,97 +22,12 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from kasparro.fields import Drift, DriftAction, DriftKind, FieldNotes, KnownFields, OpenDrift, Rename
+from kasparro.fields import Drift, DriftAction, FieldNotes
 from kasparro.store import totals
 from kasparro.store.db import Connection
 
 # Inputs that a drift remembers to have been seen in: when it is accepted, theirs are the baselines that change.
 _MAX_BASELINES = 100
-
-
-def find_known(conn: Connection, source: str, baseline: str) -> KnownFields:
-    """What is known of one input's fields, and of what happened to fields of its source."""
-    row = conn.execute(
-        "select fields from field_baselines where source = %(source)s and slice = %(slice)s",
-        {"source": source, "slice": baseline},
-    ).fetchone()
-    found = conn.execute(
-        """
-        select
-            id, path, kind, renamed_to, status, first_run_id, first_seen_at,
-            coalesce((details ->> 'rescaled')::boolean, false), details -> 'baselines'
-        from drifts
-        where source = %(source)s
-        and (
-            status = 'open'
-            or (status = 'rejected' and kind = 'renamed')
-            or (
-                status = 'accepted'
-                and kind = 'type_changed'
-                and (details ->> 'rescaled')::boolean
-                and closed_at > coalesce(
-                    (
-                        select started_at
-                        from runs
-                        where source = %(source)s
-                        and status = 'succeeded'
-                        and slice = ''
-                        and records_read > 0
-                        order by -id
-                        limit 1
-                    ),
-                    '-infinity'
-                )
-            )
-        )
-        order by id
-        """,
-        {"source": source},
-    ).fetchall()
-    return KnownFields(
-        baseline=row[0] if row is not None else {},
-        open=tuple(
-            OpenDrift(
-                id=id_,
-                path=path,
-                kind=DriftKind(kind),
-                renamed_to=new,
-                first_run_id=run_id,
-                first_seen_at=seen_at,
-                rescaled=rescaled,
-                baselines=tuple(baselines or ()),
-            )
-            for id_, path, kind, new, status, run_id, seen_at, rescaled, baselines in found
-            if status == "open"
-        ),
-        renames=tuple(list_renames(conn, source)),
-        rejected=frozenset(
-            Rename(path=path, renamed_to=new) for _, path, _, new, status, *_ in found if status == "rejected"
-        ),
-        accepted=frozenset(
-            path for _, path, *_, status, _, _, _, baselines in found if status == "accepted" and baseline in baselines
-        ),
-    )
-
-
-def list_renames(conn: Connection, source: str, *, with_ended: bool = False) -> list[Rename]:
-    """The renames of a source in force, in the order in which they came to be.
-
-    What was mapped by itself is so only until the field is back: what its new name means by then was proven by nobody.
-    `with_ended`: those, too.
-    """
-    rows = conn.execute(
-        """
-        select f.path, f.renamed_to
-        from field_renames f
-        join drifts d on d.id = f.drift_id
-        where f.source = %(source)s
-        and (d.status in ('open', 'accepted') or %(with_ended)s)
-        order by f.id
-        """,
-        {"source": source, "with_ended": with_ended},
-    )
-    return [Rename(path=path, renamed_to=renamed_to) for path, renamed_to in rows]
 
 
 def write(conn: Connection, source: str, run_id: int, notes: FieldNotes) -> None:
@@ -171,6 +90,7 @@ def _upsert(conn: Connection, source: str, run_id: int, slice_name: str, drift: 
         "confidence": drift.confidence,
         "action": drift.action.value,
         "details": Jsonb(drift.details),
+        "rescaled": bool(drift.details.get("rescaled")),
         "run_id": run_id,
         "max_baselines": _MAX_BASELINES,
     }
@@ -191,6 +111,7 @@ def _upsert(conn: Connection, source: str, run_id: int, slice_name: str, drift: 
             and r.path = %(path)s
             and r.kind = %(kind)s
             and r.renamed_to is not distinct from %(renamed_to)s
+            and coalesce((r.details ->> 'rescaled')::boolean, false) = %(rescaled)s
             and (
                 (r.kind = 'renamed' and r.status = 'rejected')
                 or (
@@ -199,7 +120,10 @@ def _upsert(conn: Connection, source: str, run_id: int, slice_name: str, drift: 
                 )
             )
         )
-        on conflict (source, path, kind) where status = 'open' do update
+        on conflict (
+            source, path, kind, (coalesce((details ->> 'rescaled')::boolean, false)),
+            (action in ('quarantined', 'failed'))
+        ) where status = 'open' do update
         set
             slice = excluded.slice,
             confidence = excluded.confidence,

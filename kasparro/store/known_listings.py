@@ -5,6 +5,10 @@ from collections.abc import Collection, Sequence
 from kasparro.model import Earlier, KnownListing, Normalised
 from kasparro.store.db import Connection
 
+# Quotes next to a time that may be of the record's own file, or loaded since a drift was seen, before another one is
+# looked for no further: of a page, each of a hundred listings may have so many.
+_LATER = 1000
+
 
 def find(conn: Connection, source: str, items: Sequence[Normalised], earlier: Earlier) -> list[KnownListing | None]:
     """What is known of the listing of each record, with its quote nearest in time, of the `earlier` ones.
@@ -20,7 +24,7 @@ def find(conn: Connection, source: str, items: Sequence[Normalised], earlier: Ea
             where v.source = %(source)s
             and v.slice = any(%(files)s)
         )
-        select l.symbol_key, l.name, n.observed_at, q.price_usd, q.market_cap_usd, q.volume_24h_usd
+        select l.symbol_key, l.name, n.observed_at, q.observed_at, q.price_usd, q.market_cap_usd, q.volume_24h_usd
         from unnest(%(external_ids)s::text[], %(times)s::timestamptz[]) with ordinality as w (external_id, at, number)
         cross join own
         left join lateral (
@@ -28,6 +32,7 @@ def find(conn: Connection, source: str, items: Sequence[Normalised], earlier: Ea
             from listings k
             where k.source = %(source)s
             and k.external_id = w.external_id
+            and k.first_seen_at <= coalesce(%(seen_at)s::timestamptz, 'infinity')
             limit 1
         ) l on true
         left join latest_quotes n on n.listing_id = l.id
@@ -35,24 +40,34 @@ def find(conn: Connection, source: str, items: Sequence[Normalised], earlier: Ea
             select *
             from (
                 (
-                    select e.observed_at, e.price_usd, e.market_cap_usd, e.volume_24h_usd
-                    from quotes e
-                    where e.listing_id = l.id
-                    and e.observed_at <= least(w.at, %(seen_at)s::timestamptz)
-                    and e.observed_at >= w.at - %(within)s
-                    and e.run_id < %(run_id)s
+                    select e.*
+                    from (
+                        select observed_at, price_usd, market_cap_usd, volume_24h_usd, run_id, file_version
+                        from quotes
+                        where listing_id = l.id
+                        and observed_at <= least(w.at, %(seen_at)s::timestamptz)
+                        and observed_at >= w.at - %(within)s
+                        order by observed_at desc
+                        limit %(limit)s
+                    ) e
+                    where e.run_id < %(run_id)s
                     and coalesce(e.file_version, 0) <> all(own.versions)
                     order by e.observed_at desc
                     limit 1
                 )
                 union all
                 (
-                    select e.observed_at, e.price_usd, e.market_cap_usd, e.volume_24h_usd
-                    from quotes e
-                    where e.listing_id = l.id
-                    and e.observed_at > w.at
-                    and e.observed_at <= least(w.at + %(within)s, %(seen_at)s::timestamptz)
-                    and e.run_id < %(run_id)s
+                    select e.*
+                    from (
+                        select observed_at, price_usd, market_cap_usd, volume_24h_usd, run_id, file_version
+                        from quotes
+                        where listing_id = l.id
+                        and observed_at > w.at
+                        and observed_at <= least(w.at + %(within)s, %(seen_at)s::timestamptz)
+                        order by observed_at
+                        limit %(limit)s
+                    ) e
+                    where e.run_id < %(run_id)s
                     and coalesce(e.file_version, 0) <> all(own.versions)
                     order by e.observed_at
                     limit 1
@@ -71,6 +86,7 @@ def find(conn: Connection, source: str, items: Sequence[Normalised], earlier: Ea
             "seen_at": earlier.seen_at,
             "within": earlier.within,
             "run_id": earlier.run_id,
+            "limit": _LATER,
         },
     )
     return [
@@ -80,11 +96,12 @@ def find(conn: Connection, source: str, items: Sequence[Normalised], earlier: Ea
             symbol_key=symbol_key,
             name=name,
             observed_at=observed_at,
+            valued_at=valued_at,
             price_usd=price,
             market_cap_usd=cap,
             volume_24h_usd=volume,
         )
-        for symbol_key, name, observed_at, price, cap, volume in rows
+        for symbol_key, name, observed_at, valued_at, price, cap, volume in rows
     ]
 
 

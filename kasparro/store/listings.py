@@ -163,7 +163,7 @@ def list_by_symbols(conn: Connection, symbol_keys: Sequence[str]) -> list[MatchL
     """Every listing of these symbol groups, of all sources, by source and external_id."""
     rows = conn.execute(
         """
-        select l.id, l.source, l.external_id, l.symbol, l.name, l.asset_id
+        select l.id, l.source, l.external_id, l.symbol, l.name, l.asset_id, l.superseded_by is not null
         from listings l
         where l.symbol_key = any(%(symbol_keys)s)
         order by l.source, l.external_id
@@ -171,8 +171,16 @@ def list_by_symbols(conn: Connection, symbol_keys: Sequence[str]) -> list[MatchL
         {"symbol_keys": list(symbol_keys)},
     ).fetchall()
     return [
-        MatchListing(id=id_, source=source, external_id=external_id, symbol=symbol, name=name, asset_id=asset_id)
-        for id_, source, external_id, symbol, name, asset_id in rows
+        MatchListing(
+            id=id_,
+            source=source,
+            external_id=external_id,
+            symbol=symbol,
+            name=name,
+            asset_id=asset_id,
+            superseded=is_superseded,
+        )
+        for id_, source, external_id, symbol, name, asset_id, is_superseded in rows
     ]
 
 

@@ -31,13 +31,17 @@ class Kept:
 
 @frozen(kw_only=True)
 class Owned:
-    """A quote's key, the version of the file that it is of, if it is of one, and the raw record that it came from."""
+    """A quote's key, the version of the file that it is of, if it is of one, and the raw record that it came from.
+
+    That may be kept out by now.
+    """
 
     listing_id: int
     external_id: str
     observed_at: datetime
     file_version: int | None
     record: Kept
+    kept_out: bool
 
     @property
     def gone(self) -> Gone:
@@ -158,13 +162,21 @@ def count_not_replayable(conn: Connection, wanted: Wanted) -> int:
     return int(found)
 
 
-def list_owned(conn: Connection, source: str, *, after: tuple[int, datetime] | None, limit: int) -> list[Owned]:
+def list_owned(conn: Connection, wanted: Wanted, *, after: tuple[int, datetime] | None, limit: int) -> list[Owned]:
     """The next quotes of a source by listing and time, with their raw records; those without one are left out."""
     query = sql.SQL(
         """
         select
             q.listing_id, l.external_id, q.observed_at, q.file_version, r.content_hash, r.slice, r.payload::text,
-            r.constants, r.last_seen_at
+            r.constants, r.last_seen_at,
+            exists (
+                select
+                from rejections j
+                where j.source = %(source)s
+                and j.content_hash = q.content_hash
+                and j.resolved_at is null
+                and j.drift_id = any(%(apart_from)s::bigint[])
+            )
         from quotes q
         join listings l on l.id = q.listing_id and l.source = %(source)s
         join raw_records r on r.source = %(source)s and r.content_hash = q.content_hash
@@ -178,7 +190,7 @@ def list_owned(conn: Connection, source: str, *, after: tuple[int, datetime] | N
         else sql.SQL("")
     )
     listing_id, observed_at = after or (None, None)
-    params = {"source": source, "listing_id": listing_id, "observed_at": observed_at, "limit": limit}
+    params = {**asdict(wanted), "listing_id": listing_id, "observed_at": observed_at, "limit": limit}
     return [
         Owned(
             listing_id=listing_id,
@@ -188,10 +200,20 @@ def list_owned(conn: Connection, source: str, *, after: tuple[int, datetime] | N
             record=Kept(
                 content_hash=hash_, slice=slice_, payload=payload, constants=constants or {}, last_seen_at=seen_at
             ),
+            kept_out=kept_out,
         )
-        for listing_id, external_id, observed_at, version, hash_, slice_, payload, constants, seen_at in conn.execute(
-            query, params
-        ).fetchall()
+        for (
+            listing_id,
+            external_id,
+            observed_at,
+            version,
+            hash_,
+            slice_,
+            payload,
+            constants,
+            seen_at,
+            kept_out,
+        ) in conn.execute(query, params).fetchall()
     ]
 
 

@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -453,8 +453,108 @@ def test_file_whose_values_are_others_is_quarantined_beside_near_quotes(etl):
     assert read("one.csv", 0, "40000").status is RunStatus.SUCCEEDED
     assert read("other.csv", 12, "800000000000").error_code == "schema_drift"
     assert seen(etl) == [("type_changed", "price", None, "quarantined", "open")]
+    # By as many powers of ten in another file: told of apart, and accepted without letting the first one's rows in.
     assert read("fifteenfold.csv", 12, "600000").status is RunStatus.SUCCEEDED
-    assert seen(etl) == [("type_changed", "price", None, "warned", "open")]
+    assert [each[3:] for each in seen(etl)] == [("quarantined", "open"), ("warned", "open")]
+    decide(etl, drift_decisions.accept, 2)
+    assert replay(etl, files).counts.inserted == 0
+    # The file that is in dispute goes on with rows too few to tell, and with none that can be compared.
+    for first, days in ((24, 1), (3000, 3)):
+        rows = [record("btc", at=NOON + (first + day) * 24 * HOUR, price="800000000000") for day in range(days)]
+        assert etl.run(page(*rows, slice_name="other.csv"), of=files).error_code == "schema_drift"
+    etl.replayable = False
+
+
+def cents(hours: int, **changes: Any) -> Any:
+    return page(*spread(hours=hours, price=lambda coin: float(coin["price"]) * 100, **changes))
+
+
+def test_what_was_read_by_a_drift_goes_when_its_acceptance_is_undone(etl):
+    """The quotes from before it are the measure again, at once; those read by it are taken away by a replay of all."""
+    etl.run(page(*spread()))
+    etl.run(cents(1))
+    decide(etl, drift_decisions.accept)
+    assert [etl.run(cents(hours)).status for hours in (1, 2)] == [RunStatus.SUCCEEDED] * 2
+    decide(etl, drift_decisions.reject)
+    assert etl.run(cents(3)).error_code == "schema_drift"
+    assert etl.run(page(*spread(hours=4))).status is RunStatus.SUCCEEDED
+    assert replay(etl, source()).counts.inserted == 0
+    assert replay(etl, source(), raw=True).counts.removed == 24
+    assert sorted({at for _, at in etl.quotes()}) == [NOON, NOON + 4 * HOUR]
+    assert etl.run(cents(5)).error_code == "schema_drift"
+    # It was right after all.
+    decide(etl, drift_decisions.accept)
+    assert replay(etl, source()).counts.inserted == 24
+    etl.replayable = False
+
+
+def test_asset_stays_one_when_other_ids_are_accepted(etl):
+    """And is what it was when that is undone; a listing that is quoted again is one of two."""
+    other = {"id": lambda coin: int(coin["id"][1:]) + 1000}
+    etl.run(page(*spread()), of=source("coingecko"))
+    etl.run(page(*spread()))
+    etl.run(page(*spread(hours=1, **other)))
+    decide(etl, drift_decisions.accept)
+    etl.run(page(*spread(hours=1, **other)))
+    listings = "select count(*), count(distinct asset_id), min(match_method) from listings"
+    assert etl.rows(listings) == [(36, 12, "exact")]
+    etl.run(page(*spread(hours=2)))
+    assert etl.rows(listings) == [(36, 36, "ambiguous")]
+    decide(etl, drift_decisions.reject)
+    replay(etl, source(), raw=True)
+    assert etl.rows(listings) == [(24, 12, "exact")]
+    etl.replayable = False
+
+
+def test_records_of_a_drift_that_is_over_stay_out_until_they_are_let_in(etl):
+    """Whatever else changes in its field; accepting it says nothing of what is read from then on."""
+    etl.run(page(*spread()))
+    etl.run(page(*spread(hours=1, price=lambda coin: round(float(coin["price"]) * 100))))
+    etl.run(page(*spread(hours=2, price=lambda coin: f"USD {coin['price']}")), of=source(max_rejected_share=1.0))
+    assert [each[-1] for each in seen(etl)][:1] == ["resolved"]
+    assert replay(etl, source()).counts.inserted == 0
+    decide(etl, drift_decisions.accept)
+    assert etl.run(cents(3)).error_code == "schema_drift"
+    replay(etl, source())
+    assert {at for _, at in etl.quotes()} == {NOON, NOON + HOUR}
+    etl.replayable = False
+
+
+def test_acceptance_ends_when_what_was_accepted_was_read(etl):
+    """Also where a record is rejected in every run."""
+    bad = record("x", at="never")
+    etl.run(page(*spread(), bad))
+    etl.run(cents(1))
+    decide(etl, drift_decisions.accept)
+    assert (
+        etl.run(page(*spread(hours=1, price=lambda coin: float(coin["price"]) * 100), bad)).status is RunStatus.PARTIAL
+    )
+    assert etl.run(page(*spread(hours=2), bad)).error_code == "schema_drift"
+    etl.replayable = False
+
+
+def test_drift_of_one_field_is_no_measure_of_another(etl):
+    """Prices go their way while nobody decides about caps."""
+    etl.run(page(*spread()))
+    for hours in range(1, 5):
+        moved = {
+            "price": lambda coin, by=3**hours: str(float(coin["price"]) * by),
+            "cap": lambda coin: coin["cap"] * 1000,
+        }
+        assert etl.run(page(*spread(hours=hours, **moved))).status is RunStatus.SUCCEEDED
+    assert [each[:2] for each in seen(etl)] == [("type_changed", "cap")]
+    etl.run(page(*(record(f"n{number}", at=NOON + 5 * HOUR, cap=5, volume=1) for number in range(12))))
+    assert seen(etl)[0][-1] == "open"
+
+
+def test_times_ahead_of_now_are_quarantined(etl):
+    """Of most records, in the first read as well."""
+    later = datetime.now(UTC) + 400 * 24 * HOUR
+    ahead = page(*(record(f"c{number}", at=later) for number in range(9)))
+    assert etl.run(ahead).error_code == "schema_drift"
+    assert seen(etl) == [("type_changed", "at", None, "quarantined", "open")]
+    assert etl.run(page(*records(9))).status is RunStatus.SUCCEEDED
+    assert seen(etl)[0][-1] == "resolved"
     etl.replayable = False
 
 

@@ -19,7 +19,7 @@ from kasparro import errors
 from kasparro.etl import compare, content
 from kasparro.etl.normalise import compile_source
 from kasparro.model import KnownListing
-from kasparro.store import db, drift_decisions, drifts
+from kasparro.store import db, drift_decisions, drifts, known_fields
 
 # So many that all of their fields are compared, and so few that only the required ones are.
 COINS = st.sampled_from([12, 4])
@@ -53,7 +53,7 @@ class Upstream:
         self.run_id = api_fixtures.add_run(self._conn, "coinpaprika", started_at=datetime.now(UTC))
         prices = {f"coin{number}": Decimal(number + 1) for number in range(self._coins)}
         past = content.Past(
-            find_known=lambda baseline: drifts.find_known(self._conn, "coinpaprika", baseline),
+            find_known=lambda baseline: known_fields.find(self._conn, "coinpaprika", baseline),
             find_listings=lambda items, _: [
                 item.external_id
                 and KnownListing(
@@ -67,7 +67,7 @@ class Upstream:
             ],
             find_names=lambda _: [],
         )
-        given = source().renamed(drifts.list_renames(self._conn, "coinpaprika"))
+        given = source().renamed(known_fields.list_renames(self._conn, "coinpaprika"))
         run = SimpleNamespace(id=self.run_id, started_at=datetime.now(UTC))
         job: Any = SimpleNamespace(run=run, source=given, accept_rejections=False, note_profile=lambda *_: None)
         watch = compare.Watch(job, "", compile_source, past)

@@ -21,6 +21,22 @@ from kasparro.commands import drift
         ({}, "rejected", "mine's field 'price' is usually what it was before"),
         ({"kind": "renamed", "renamed_to": "cost"}, "accepted", "mine is read with 'cost' where there is no 'price'"),
         ({"kind": "renamed", "renamed_to": "cost"}, "rejected", "mine is no longer read with 'cost' for 'price'"),
+        (
+            {"details": {"rescaled": True}},
+            "accepted",
+            "wrong: kasparro drift reject 7, then kasparro replay --source mine",
+        ),
+        (
+            {"details": {"rescaled": True}},
+            "rejected",
+            "quotes that were made of it go with kasparro replay --source mine",
+        ),
+        (
+            {"details": {"rescaled": True, "let_in": True}},
+            "accepted",
+            "come in with kasparro replay --source mine, and",
+        ),
+        ({"details": {"rescaled": True, "fields": ["external_id"]}}, "accepted", "old ids are superseded until"),
     ],
 )
 def test_decision_says_what_follows_from_it(changes: dict[str, Any], status: str, said: str) -> None:

@@ -14,7 +14,7 @@ WORDS = st.text(st.sampled_from("abz09"), min_size=1, max_size=6)
 PLAIN = st.tuples(WORDS, st.lists(WORDS, min_size=1, max_size=4).map(" ".join))
 
 
-def listing(source, external_id, symbol="BTC", name="Bitcoin"):
+def listing(source, external_id, symbol="BTC", name="Bitcoin", **more):
     """A listing; its number follows from what it is."""
     return MatchListing(
         id=abs(hash((source, external_id))),
@@ -23,6 +23,7 @@ def listing(source, external_id, symbol="BTC", name="Bitcoin"):
         symbol=symbol,
         name=name,
         asset_id=0,
+        **more,
     )
 
 
@@ -50,6 +51,13 @@ def test_nobody_is_matched_when_a_source_has_two_of_them():
     """Which of the two the other source means, nobody knows."""
     found = assets(listing("a", "x"), listing("a", "x2"), listing("b", "y"))
     assert found == {"a/x": ("a.x", "ambiguous"), "a/x2": ("a.x2", "ambiguous"), "b/y": ("b.y", "ambiguous")}
+
+
+def test_listings_are_one_asset_when_a_source_calls_it_by_another_id_now():
+    """The one that is superseded stays with it; two of them are still two things."""
+    old, new, other = listing("a", "x", superseded=True), listing("a", "x2"), listing("b", "y")
+    assert set(assets(old, new, other).values()) == {("btc-bitcoin", "exact")}
+    assert {method for _, method in assets(old, listing("a", "x3", superseded=True), new).values()} == {"ambiguous"}
 
 
 def test_asset_carries_the_names_of_the_first_source_when_spellings_differ():

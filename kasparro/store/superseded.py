@@ -1,0 +1,60 @@
+"""Superseded listings: what they are about has another id in their source now.
+
+They stay with their asset beside the listing that has the new id: matching tells apart only what a source quotes twice.
+"""
+
+from kasparro.store.db import Connection
+
+
+def mark(conn: Connection, source: str, drift_id: int) -> None:
+    """All listings of a source, by an accepted drift of their ids: what the source still calls so is quoted again."""
+    _change(conn, source, drift_id, of=None)
+
+
+def unmark(conn: Connection, source: str, drift_id: int) -> None:
+    """None of the listings of a source is superseded by this drift any more."""
+    _change(conn, source, None, of=drift_id)
+
+
+def _change(conn: Connection, source: str, drift_id: int | None, *, of: int | None) -> None:
+    conn.execute(
+        """
+        with changed as (
+            update listings
+            set superseded_by = %(drift_id)s
+            where source = %(source)s
+            and superseded_by is not distinct from %(of)s
+            returning symbol_key
+        )
+        insert into symbols_to_match (source, symbol_key)
+        select distinct %(source)s, symbol_key
+        from changed
+        order by symbol_key
+        on conflict (source, symbol_key) do update
+        set symbol_key = excluded.symbol_key
+        """,
+        {"source": source, "drift_id": drift_id, "of": of},
+    )
+
+
+def take_back_settled(conn: Connection, *, source: str) -> None:
+    """Those that the settled batch quotes are superseded no more."""
+    conn.execute(
+        """
+        with changed as (
+            update listings l
+            set superseded_by = null
+            where l.source = %(source)s
+            and l.superseded_by is not null
+            and l.id = any(array(select listing_id from settled))
+            returning l.symbol_key
+        )
+        insert into symbols_to_match (source, symbol_key)
+        select distinct %(source)s, symbol_key
+        from changed
+        order by symbol_key
+        on conflict (source, symbol_key) do update
+        set symbol_key = excluded.symbol_key
+        """,
+        {"source": source},
+    )
