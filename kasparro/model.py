@@ -78,8 +78,8 @@ SEVERITIES = ("warn", "alert")
 class Anomaly:
     """A verdict on a run. `score` is how far `value` is from `expected`, where the run's history is the judge.
 
-    `rule` is history, or the hard rule that was broken: min_records, freshness, partial_pages. `severity` is warn or
-    alert.
+    `rule` is history, or the hard rule that was broken: min_records, freshness, partial_pages, price_move.
+    `severity` is warn or alert.
     """
 
     metric: str

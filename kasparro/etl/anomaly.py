@@ -51,7 +51,8 @@ class Unit(Enum):
 class Metric:
     """How a metric is judged: in which directions, of which reads, and whether it depends on the time between runs.
 
-    `first`: what the source is run for; that it is less is judged without the caution that many metrics demand.
+    `first`: what the source is run for; that it is less is judged without the caution that many metrics demand. From
+    `limit` on it is odd where there is no history to compare with.
     """
 
     unit: Unit
@@ -60,6 +61,7 @@ class Metric:
     of_tails: bool = False
     by_gap: bool = False
     first: bool = False
+    limit: float = math.inf
 
 
 _NULL_SHARE = "null_share_"
@@ -70,7 +72,8 @@ _METRICS = {
     "duration_seconds": Metric(unit=Unit.SECONDS),
     "new_listings": Metric(unit=Unit.EVENTS, of_tails=True),
     "vanished_listings": Metric(unit=Unit.EVENTS),
-    "price_move_pct": Metric(unit=Unit.PERCENT, by_gap=True),
+    # Twice as much, or half as much, at the median: even after a long sleep of the service somebody should look.
+    "price_move_pct": Metric(unit=Unit.PERCENT, by_gap=True, limit=100.0),
 }
 _NULL_METRIC = Metric(unit=Unit.SHARE, of_tails=True)
 
@@ -158,7 +161,7 @@ def _compare(case: Case, name: str, metric: Metric, past: Sequence[Past]) -> Ano
     if metric.by_gap:
         past = _alike_in_time(case, past)
     if len(past) < MIN_HISTORY:
-        return None
+        return _beyond_limit(name, case.measures[name], metric)
     value, known = case.measures[name], [each.measures[name] for each in past]
     score, expected = _score(value, known, metric, size=case.measures.get("records", 0.0))
     # How many lines a file gets is its writer's business: only fewer than ever are odd.
@@ -176,6 +179,13 @@ def _compare(case: Case, name: str, metric: Metric, past: Sequence[Past]) -> Ano
         message=f"{name}: {_show(value, metric.unit)}, usually about {_show(expected, metric.unit)} "
         f"(score {score:.1f} over {len(known)} runs){detail}",
     )
+
+
+def _beyond_limit(name: str, value: float, metric: Metric) -> Anomaly | None:
+    if value < metric.limit:
+        return None
+    shown = f"{name}: {_show(value, metric.unit)}, {_show(metric.limit, metric.unit)} are odd whatever was before"
+    return evolve(_broken(name, "price_move", value, metric.limit, shown), severity="warn")
 
 
 def _score(value: float, known: Sequence[float], metric: Metric, *, size: float) -> tuple[float, float]:

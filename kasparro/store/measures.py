@@ -117,7 +117,7 @@ def count_new_listings(conn: Connection, run_id: int) -> int:
 
 
 def median_price_move(conn: Connection, source: str, run_id: int, external_ids: Sequence[str]) -> float | None:
-    """The median move, in percent up or down, from the quote before to the latest one, where this run wrote it.
+    """The median move, in percent of the lower price, from the quote before to the latest one, where this run wrote it.
 
     None where fewer than twenty of the listings have both. Every `limit 1` makes Postgres look that row up: without
     statistics it would read all quotes instead.
@@ -128,7 +128,10 @@ def median_price_move(conn: Connection, source: str, run_id: int, external_ids: 
             select
                 count(*),
                 percentile_cont(0.5) within group (
-                    order by abs(q.price_usd::double precision / b.price_usd::double precision - 1) * 100
+                    order by (
+                        greatest(q.price_usd, b.price_usd)::double precision
+                        / least(q.price_usd, b.price_usd)::double precision - 1
+                    ) * 100
                 )
             from unnest(%(external_ids)s::text[]) as e (external_id)
             cross join lateral (

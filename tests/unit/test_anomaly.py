@@ -138,6 +138,15 @@ def test_what_depends_on_time_is_judged_when_the_time_was_usual(gap_seconds: flo
     assert set(found(run)) == ({"inserted", "price_move_pct"} if judged else set())
 
 
+def test_prices_that_doubled_are_told_when_there_is_nothing_to_compare_with() -> None:
+    """After an outage, or of a source that is new; a market that moves so all the time is judged by its history."""
+    for moved, severity in ((99, None), (100, "warn"), (800, "warn")):
+        expected = {"price_move_pct": severity} if severity else {}
+        assert found(case(price_move_pct=moved, gap_seconds=7000)) == expected
+        assert found(case(price_move_pct=moved), [past()] * 3) == expected
+    assert found(case(price_move_pct=120), [past(price_move_pct=110)] * 20) == {}
+
+
 @pytest.mark.parametrize(
     ("reading", "records", "broken"),
     [
@@ -220,6 +229,12 @@ def test_constant_history_and_one_record_more_is_no_anomaly(records: int, runs: 
         assert anomaly.judge(run, history) == []
 
 
+def noise(draw: random.Random) -> dict[str, float]:
+    """What a run may measure: 10 % of noise around 2000, and prices that moved by some 20 %."""
+    measures = {name: 2000 * math.exp(draw.gauss(0, 0.1)) for name in NOISY}
+    return measures | {"price_move_pct": measures["price_move_pct"] / 100, "gap_seconds": 300.0}
+
+
 def simulate(runs: int, trials: int, *, spike: bool = False) -> tuple[float, float]:
     """Shares of trials with a halved number of records caught, and with a false alarm of any severity.
 
@@ -227,16 +242,13 @@ def simulate(runs: int, trials: int, *, spike: bool = False) -> tuple[float, flo
     """
     draw = random.Random(7)
 
-    def noise() -> dict[str, float]:
-        return {name: 2000 * math.exp(draw.gauss(0, 0.1)) for name in NOISY} | {"gap_seconds": 300.0}
-
     caught = flags = 0
     for _ in range(trials):
-        history = [Past(measures=noise(), flagged=False) for _ in range(runs)]
+        history = [Past(measures=noise(draw), flagged=False) for _ in range(runs)]
         if spike:
             odd = history[-2].measures
             history[-2] = Past(measures={name: value * 10 for name, value in odd.items()}, flagged=False)
-        clean = Case(reading=Reading.FULL, measures=noise(), min_records=1, freshness_seconds=None, details={})
+        clean = Case(reading=Reading.FULL, measures=noise(draw), min_records=1, freshness_seconds=None, details={})
         flags += bool(anomaly.judge(clean, history))
         halved = evolve(clean, measures={"records": clean.measures["records"] / 2})
         caught += any(each.metric == "records" for each in anomaly.judge(halved, history))
@@ -257,7 +269,7 @@ def test_feedback_does_not_grow_when_flagged_runs_are_left_out() -> None:
     history: list[Past] = []
     severities: list[str] = []
     for _ in range(1000):
-        measures = {name: 2000 * math.exp(draw.gauss(0, 0.1)) for name in NOISY} | {"gap_seconds": 300.0}
+        measures = noise(draw)
         run = Case(reading=Reading.FULL, measures=measures, min_records=1, freshness_seconds=None, details={})
         verdicts = anomaly.judge(run, history[:100])
         severities += [max(each.severity for each in verdicts)] if verdicts else []
