@@ -254,7 +254,9 @@ class Pipeline:
         A page of a file is one batch: what is committed of a file is what its checkpoint proves the next time.
         """
         pages = reader.read(start.slice, start)
-        proven = job.source.files is not None and bool(start.position)
+        # Whoever asks for what is new, from a watermark on, says that what came before it was read well.
+        since = job.source.since is not None and start.watermark is not None
+        proven = since or (job.source.files is not None and bool(start.position))
         size = self._settings.batch_records if job.source.files is None else sys.maxsize
         while True:
             with job.stage("read"):

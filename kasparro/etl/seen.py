@@ -20,7 +20,7 @@ OPTIONAL_FIELDS = ("market_cap_usd", "volume_24h_usd", "change_24h_pct", "rank",
 class Seen:
     """Grows with the run: pages as they are read, quotes as they are committed.
 
-    `confirmed`: some of what was read before was proven to be there still.
+    `confirmed`: some of what was read before was proven to be there still, or was not asked for again.
     """
 
     pages: int = 0
@@ -32,7 +32,7 @@ class Seen:
     external_ids: set[str] = field(factory=set)
 
     def note_page(self, page: Page, *, proven: bool) -> None:
-        """A page was read. `proven`: what its slice's checkpoint says had been read is as it was."""
+        """A page was read. `proven`: what its slice's checkpoint says had been read is as it was, or not asked for."""
         self.pages += 1
         self.last_page_records = len(page.records)
         self.unchanged = page.unchanged

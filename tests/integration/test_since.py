@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import urllib3
 from attrs import evolve
-from etl_fixtures import HOUR, NOON, source
+from etl_fixtures import HOUR, NOON, page, record, source
 from werkzeug import Response
 
 from kasparro.etl.source import FieldMap, Http, Order, Paging, Since
@@ -85,6 +85,17 @@ def test_correction_is_taken_over_when_it_lies_within_the_lookback(etl, upstream
     result = etl.run(of=evolve(asked, fields={**asked.fields, "price_usd": doubled}))
     assert (result.counts.read, result.counts.updated) == (2, 2)
     etl.replayable = False
+
+
+def test_run_is_partial_when_all_that_is_new_is_one_bad_record(etl):
+    """What came before was read well; a source that never gave a quote fails, and so does its next look at nothing."""
+    asked = source(since=Since(param="since"))
+    bad = page(record(at=NOON + HOUR, price="much"))
+    assert [etl.run(each, of=asked).status for each in (bad, page())] == [RunStatus.FAILED] * 2
+    etl.run(page(record()), of=asked)
+    found = [etl.run(each, of=asked) for each in (bad, page())]
+    assert [each.status for each in found] == [RunStatus.PARTIAL, RunStatus.SUCCEEDED]
+    assert (found[0].error_code, etl.value("select failures from schedules")) == ("rejections", 0)
 
 
 @pytest.fixture
