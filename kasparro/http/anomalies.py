@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import falcon
 
 from kasparro import model
-from kasparro.http import paging, params
+from kasparro.http import paging, params, source_names
 from kasparro.http.resource import Resource
 from kasparro.store import anomalies
 from kasparro.store.bounded import BoundedDatabase
@@ -18,7 +18,7 @@ class Anomalies(Resource):
         self._database = database
         self._parsers: dict[str, params.Parser] = {
             "limit": params.LIMIT,
-            "source": params.sources(sources),
+            "source": source_names.of(sources, database),
             "metric": params.choice(*model.JUDGED_METRICS),
             "severity": params.choice(*model.SEVERITIES),
             "cursor": params.text,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import falcon
 
 from kasparro import errors, model
-from kasparro.http import paging, params, render
+from kasparro.http import paging, params, render, source_names
 from kasparro.http.resource import Resource
 from kasparro.store import assets
 from kasparro.store.assets import AssetFilter
@@ -25,7 +25,7 @@ class Assets(Resource):
         self._parsers: dict[str, params.Parser] = {
             "q": params.text,
             "symbol": params.symbols,
-            "source": params.sources(sources),
+            "source": source_names.of(sources, database),
             "limit": params.LIMIT,
             "cursor": params.text,
         }

@@ -8,7 +8,7 @@ from datetime import datetime
 import falcon
 
 from kasparro import model
-from kasparro.http import cursor, paging, params, render, state
+from kasparro.http import cursor, paging, params, render, source_names, state
 from kasparro.http.errors import FieldError
 from kasparro.http.resource import Resource
 from kasparro.http.streams import Streams
@@ -30,7 +30,7 @@ class Data(Resource):
         self._database = database
         self._streams = streams
         self._parsers: dict[str, params.Parser] = {
-            "source": params.sources(sources),
+            "source": source_names.of(sources, database),
             "asset": params.text,
             "symbol": params.symbols,
             "external_id": params.text,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import falcon
 
 from kasparro import fields, model
-from kasparro.http import paging, params
+from kasparro.http import paging, params, source_names
 from kasparro.http.resource import Resource
 from kasparro.store import drift_records
 from kasparro.store.bounded import BoundedDatabase
@@ -18,7 +18,7 @@ class Drifts(Resource):
         self._database = database
         self._parsers: dict[str, params.Parser] = {
             "limit": params.LIMIT,
-            "source": params.sources(sources),
+            "source": source_names.of(sources, database),
             "kind": params.choice(*(kind.value for kind in fields.DriftKind)),
             "status": params.choice("open", "accepted", "rejected", "resolved"),
             "in_force": params.yes_or_no,

@@ -164,14 +164,16 @@ def symbols(value: str) -> tuple[str, ...]:
     return names(value.lower())
 
 
-def sources(known: Collection[str]) -> Parser:
-    """One or several of the sources in `known`."""
+def sources(known: Collection[str], list_others: Callable[[], Collection[str]] = tuple) -> Parser:
+    """One or several of the sources in `known`, or of others, which are listed where a name is none of these."""
 
     def parse_sources(value: str) -> tuple[str, ...]:
         found = names(value)
         unknown = [name for name in found if name not in known]
+        others = list_others() if unknown else ()
+        unknown = [name for name in unknown if name not in others]
         if unknown:
-            valid = ", ".join(sorted(known)) or "none"
+            valid = ", ".join(sorted({*known, *others})) or "none"
             raise ValueError(f"must be names of sources, {_got(unknown[0])}; known are {valid}")
         return found
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import falcon
 
 from kasparro import fields, model
-from kasparro.http import paging, params
+from kasparro.http import paging, params, source_names
 from kasparro.http.resource import Resource
 from kasparro.store import rejection_records
 from kasparro.store.bounded import BoundedDatabase
@@ -18,7 +18,7 @@ class Rejections(Resource):
         self._database = database
         self._parsers: dict[str, params.Parser] = {
             "limit": params.LIMIT,
-            "source": params.sources(sources),
+            "source": source_names.of(sources, database),
             "code": params.choice(*sorted(fields.REJECTION_CODES)),
             "resolved": params.yes_or_no,
             "expected": params.yes_or_no,

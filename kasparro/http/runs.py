@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import falcon
 
 from kasparro import errors, model
-from kasparro.http import paging, params, render, run_request, state
+from kasparro.http import paging, params, render, run_request, source_names, state
 from kasparro.http.errors import Problem
 from kasparro.http.resource import Resource
 from kasparro.store import run_records, run_requests
@@ -26,7 +26,7 @@ class Runs(Resource):
         self._requests = requests
         self._parsers: dict[str, params.Parser] = {
             "limit": params.LIMIT,
-            "source": params.sources(sources),
+            "source": source_names.of(sources, database),
             "status": params.choice(*(status.value for status in model.RunStatus)),
             "cursor": params.text,
         }

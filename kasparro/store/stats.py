@@ -23,8 +23,9 @@ class Stats:
     sources: str
 
 
-def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: bool) -> Stats:
-    """Statistics of the `configured` sources, and with `others` of every other source that has totals."""
+def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, named: Sequence[str] | None = None) -> Stats:
+    """Statistics of the `configured` sources and of every other one that has totals; of those `named` alone, if any."""
+    shown = [info for info in configured if named is None or info.name in named]
     query = sql.SQL(
         """
         with wanted as (
@@ -36,12 +37,14 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
             union all
             select o.source, null, null, null, null
             from (
-                select t.source from source_totals t
+                select t.source from source_totals t where %(named)s::text[] is null
                 union
                 -- One whose only run crashed before its first batch was never counted for anything else.
-                select e.source from run_totals e
+                select e.source from run_totals e where %(named)s::text[] is null
+                union
+                select unnest(%(named)s::text[])
             ) o
-            where %(others)s and not o.source = any(%(sources)s)
+            where not o.source = any(%(sources)s)
         ),
         counted as (
             select
@@ -156,12 +159,12 @@ def get(conn: db.Connection, configured: Sequence[model.SourceInfo], *, others: 
         conn.execute(
             query,
             {
-                "sources": [info.name for info in configured],
-                "month_limits": [info.monthly_requests for info in configured],
-                "buckets": [info.bucket or None for info in configured],
-                "bursts": [info.burst for info in configured],
-                "rates": [info.tokens_per_second for info in configured],
-                "others": others,
+                "sources": [info.name for info in shown],
+                "month_limits": [info.monthly_requests for info in shown],
+                "buckets": [info.bucket or None for info in shown],
+                "bursts": [info.burst for info in shown],
+                "rates": [info.tokens_per_second for info in shown],
+                "named": None if named is None else list(named),
                 "statuses": [status.value for status in model.RunStatus],
                 "duration_runs": _DURATION_RUNS,
             },

@@ -121,6 +121,23 @@ def test_source_that_was_removed_is_there_whatever_was_counted(api: fixtures.Api
     assert found["removed"]["last_run"]["status"] == "succeeded"
 
 
+@pytest.mark.parametrize("path", ["/stats", "/data", "/assets", "/runs", "/drift", "/anomalies", "/rejections"])
+def test_source_that_was_added_since_may_be_asked_about(api: fixtures.Api, path: str) -> None:
+    """It was run by another process; what neither that nor this one knows is a mistake."""
+    query = "source=csv,added"
+    refused = api.get(path, query)
+    assert (refused.status_code, refused.json["errors"][0]["name"]) == (400, "source")
+    api.conn.execute("insert into schedules (source) values ('added')")
+    assert api.get(path, query).status_code == 200
+    assert "known are added, coin" in api.get(path, "source=added,nobody").json["detail"]
+    if path == "/stats":
+        add_totals(api, "added")
+        add_totals(api, "removed")
+        found = api.get(path, query).json
+        assert [each["source"] for each in found["sources"]] == ["added", "csv"]
+        assert found["totals"]["records"]["read"] == 10
+
+
 def test_budget_is_what_is_left_now(api: fixtures.Api) -> None:
     """With what came back since it was last paid from, never above the burst; a new month begins at nothing."""
     assert by_source(api)["coinpaprika"]["budget"] == {"tokens": 20, "month_used": 0, "month_limit": 500}

@@ -123,8 +123,8 @@ def list_page(conn: db.Connection, sources: list[str] | None, status: str | None
 
 READS: dict[str, Callable[[db.Connection], object]] = {
     "scrape": lambda conn: list(metrics.list_samples(conn, SOURCES)),
-    "statistics": lambda conn: stats.get(conn, SOURCES, others=True),
-    "statistics of one": lambda conn: [stats.get(conn, [info], others=False) for info in SOURCES],
+    "statistics": lambda conn: stats.get(conn, SOURCES),
+    "statistics of one": lambda conn: [stats.get(conn, SOURCES, named=[info.name]) for info in SOURCES],
     "start": lambda conn: [start(conn, info) for info in SOURCES],
     "facts": lambda conn: [measures.get_facts(conn, run.id) for run in list_live(conn)],
     "history": lambda conn: [list_history(conn, run) for run in list_live(conn)],
