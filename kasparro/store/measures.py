@@ -10,7 +10,7 @@ from kasparro.model import Reading, Run
 from kasparro.store import checkpoints, db
 from kasparro.store.db import Connection
 
-# Comparable runs that are looked at: enough for a full history with many a flagged run in between.
+# Runs before that are looked at: enough for a full history with many a flagged run in between.
 _LOOKED_AT = 100
 # Pairs of prices below which their median says nothing.
 _MIN_PRICE_PAIRS = 20
@@ -20,9 +20,9 @@ _MIN_PRICE_PAIRS = 20
 class Facts:
     """What the tables know of a run that has just ended.
 
-    `seconds` it took, waits for its budget apart; `gap_seconds` since the start of the run before, `age_seconds` of the
-    newest data. `known`: the source had been read before; `moved`: a checkpoint did; `interrupted`: the run before did
-    not get to its end.
+    `seconds` it took, waits for its budget apart; `gap_seconds` since the start of the last run that changed quotes, or
+    of the first one looked at; `age_seconds` of the newest data. `known`: the source had been read before; `moved`: a
+    checkpoint did; `interrupted`: the run before did not get to its end.
     """
 
     seconds: float
@@ -39,14 +39,14 @@ def get_facts(conn: Connection, run_id: int) -> Facts:
         """
         select
             greatest(extract(epoch from u.finished_at - u.started_at) - u.throttled_seconds, 0)::double precision,
-            extract(epoch from u.started_at - p.started_at)::double precision,
+            extract(epoch from u.started_at - q.started_at)::double precision,
             extract(epoch from u.finished_at - c.watermark)::double precision,
             coalesce((u.checkpoint_before ->> 'slices')::bigint, 0) > 0,
             u.checkpoint_before is distinct from u.checkpoint_after,
             coalesce(p.status not in ('succeeded', 'partial'), false)
         from runs u
         left join lateral (
-            select r.started_at, r.status
+            select r.status
             from runs r
             where r.source = u.source
             and r.slice = u.slice
@@ -54,6 +54,18 @@ def get_facts(conn: Connection, run_id: int) -> Facts:
             order by -r.id
             limit 1
         ) p on true
+        cross join lateral (
+            select coalesce(max(r.started_at) filter (where r.changed > 0), min(r.started_at)) as started_at
+            from (
+                select b.started_at, b.inserted + b.updated as changed
+                from runs b
+                where b.source = u.source
+                and b.slice = u.slice
+                and -b.id > -u.id
+                order by -b.id
+                limit %(looked_at)s
+            ) r
+        ) q
         cross join lateral (
             select max(k.watermark) as watermark
             from checkpoints k
@@ -63,7 +75,7 @@ def get_facts(conn: Connection, run_id: int) -> Facts:
         where u.id = %(run_id)s
         """
     ).format(of_now=checkpoints.OF_NOW)
-    row = db.one(conn.execute(query, {"run_id": run_id}))
+    row = db.one(conn.execute(query, {"run_id": run_id, "looked_at": _LOOKED_AT}))
     seconds, gap_seconds, age_seconds, known, moved, interrupted = row
     return Facts(
         seconds=seconds,

@@ -63,6 +63,17 @@ def test_run_is_measured_when_it_ends(etl):
     assert "pages" not in measures
 
 
+def test_gap_is_measured_from_the_last_run_that_changed_quotes(etl):
+    """Prices moved since then, however many runs failed, or found nothing new, in between."""
+    etl.run(page(*coins(0)))
+    etl.conn.execute("update runs set started_at = started_at - interval '1 day'")
+    etl.run(errors.FetchError("gone", retryable=False))
+    etl.run(page(*coins(0)))
+    last = etl.run(page(*coins(1)))
+    (measures,) = etl.run_row(last.run_id, "measures")
+    assert measures["gap_seconds"] >= 86400
+
+
 def test_halved_list_is_found_in_the_run_that_read_it(etl):
     """Compared with clean runs alone: neither the next whole list nor another halved one is taken for usual."""
     number = clean_runs(etl)
