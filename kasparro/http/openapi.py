@@ -117,18 +117,19 @@ def _complete(document: Node, operation: Node, *, keys_needed: bool) -> None:
         if media is not None:
             media["schema"] = _with_envelope(document, media["schema"])
     for status in sorted(problems):
-        responses.setdefault(status, _problem(status, problems[status]))
+        # What else the file says of it stays, such as that browsers are answered with a page.
+        response = {"description": _TITLES[status], **responses.get(status, {})}
+        content = {render.MEDIA_PROBLEM: {"schema": _problem(problems[status])}}
+        responses[status] = {**response, "content": content | response.get("content", {})}
     for status, response in responses.items():
         names = (*_HEADERS, *_HEADERS_BY_STATUS.get(status, ()))
         shown = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
         response["headers"] = shown | response.get("headers", {})
 
 
-def _problem(status: str, codes: Sequence[str]) -> Node:
+def _problem(codes: Sequence[str]) -> Node:
     schema: Node = {"$ref": "#/components/schemas/Problem"}
-    if codes:
-        schema = {"allOf": [schema, {"properties": {"code": {"enum": list(codes)}}}]}
-    return {"description": _TITLES[status], "content": {render.MEDIA_PROBLEM: {"schema": schema}}}
+    return {"allOf": [schema, {"properties": {"code": {"enum": list(codes)}}}]} if codes else schema
 
 
 def _with_envelope(document: Node, schema: Node) -> Node:

@@ -73,6 +73,7 @@ class Page(Resource):
         """The page; a query is for its scripts. To a browser a wrong one is refused in words, on a page."""
         resp.set_header("Content-Security-Policy", _POLICY)
         resp.set_header("Referrer-Policy", "no-referrer")
+        resp.append_header("Vary", "Accept")
         try:
             params.parse(req, self._parsers)
         except Problem as ex:

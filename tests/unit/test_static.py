@@ -10,10 +10,11 @@ from kasparro import model
 from kasparro.clock import SystemClock
 from kasparro.config import Secret
 from kasparro.errors import DatabaseUnavailableError
-from kasparro.http import app, static
+from kasparro.http import app, openapi, static
 
 PAGES = ["/", "/docs"]
 FOLDER = static._PAGES
+DOCUMENT = openapi.build({}, keys_needed=True)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,10 @@ def test_page_refuses_a_browser_in_words(client: testing.TestClient, path: str) 
     assert "&lt;b&gt; is not known here" in result.text
     assert f'href="{path}"' in result.text
     assert "default-src 'none'" in result.headers["Content-Security-Policy"]
-    assert client.simulate_get(f"{path}?x=1").headers["Content-Type"] == "application/problem+json"
+    other = client.simulate_get(f"{path}?x=1")
+    assert other.headers["Content-Type"] == "application/problem+json"
+    assert {"Accept"} <= {*result.headers["Vary"].split(", ")} & {*other.headers["Vary"].split(", ")}
+    assert {*DOCUMENT["paths"][path]["get"]["responses"]["400"]["content"]} == {"application/problem+json", "text/html"}
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
