@@ -14,6 +14,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from kasparro.watchdog import Connected, Watchdog
 
+# Idle connections to one host that are kept: more than sources run at a time of one, for urllib3 warns of each beyond.
+_IDLE_CONNECTIONS = 256
 # What this thread wants done with the socket of the request that it is sending.
 _note_socket: ContextVar[Callable[[Connected], Any]] = ContextVar("kasparro_note_socket")
 
@@ -51,6 +53,6 @@ class _HttpsPool(urllib3.HTTPSConnectionPool):
 
 def create() -> urllib3.PoolManager:
     """A pool of such connections; nothing is asked twice by it."""
-    pool = urllib3.PoolManager(num_pools=8, maxsize=4, retries=False)
+    pool = urllib3.PoolManager(num_pools=8, maxsize=_IDLE_CONNECTIONS, retries=False)
     pool.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
     return pool

@@ -7,7 +7,10 @@ import threading
 
 @contextlib.contextmanager
 def raw_server(*parts):
-    """A server that says these bytes on every connection; a number is a pause in seconds, cut short at the end."""
+    """A server that says these bytes on every connection, once asked.
+
+    A number is a pause in seconds, cut short at the end; a function is called.
+    """
     stop = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -17,6 +20,8 @@ def raw_server(*parts):
             for part in parts:
                 if isinstance(part, bytes):
                     conn.sendall(part)
+                elif callable(part):
+                    part()
                 elif stop.wait(part):
                     return
 

@@ -5,6 +5,7 @@ import io
 import logging
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from attrs import evolve
@@ -53,6 +54,14 @@ def test_answer_is_its_text_and_validators_when_all_is_well(http, httpserver):
     assert dict(request.args) == {"page": "2", "order": "a b"}
     assert request.headers["User-Agent"].startswith("kasparro/")
     assert (request.headers["Accept"], request.headers["X-Key"]) == ("application/json", KEY)
+
+
+def test_nothing_is_logged_when_many_sources_ask_one_host_at_a_time(http, caplog):
+    """Each keeps its connection; urllib3 would warn of those that it closes."""
+    together = threading.Barrier(8)
+    with raw_server(together.wait, head("Content-Length: 2"), b"[]") as url, ThreadPoolExecutor(8) as pool:
+        assert [found.text for found in pool.map(lambda _: get(http, url), range(8))] == ["[]"] * 8
+    assert caplog.messages == []
 
 
 def test_validators_are_sent_back_when_there_are_some(http, httpserver):

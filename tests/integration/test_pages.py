@@ -178,6 +178,18 @@ def test_dashboard_shows_every_part(browser: Browser, service: Service) -> None:
     assert len(set(browser.run(find))) == 1
 
 
+def test_charts_of_a_source_leave_its_replays_out(browser: Browser, service: Service, conn: db.Connection) -> None:
+    """They read what is kept, not the source; the timeline and the table have them."""
+    now = datetime.now(UTC)
+    run_id = fixtures.add_run(conn, "coingecko", slice="replay", trigger="replay", started_at=now, finished_at=now)
+    open_dashboard(browser, service)
+    shown = "return [...document.querySelectorAll('#{0}')].map((each) => each.textContent)"
+    assert any(text.startswith(f"Run {run_id},") for text in browser.run(shown.format("timeline title")))
+    dots = browser.run(shown.format("charts .dot title"))
+    assert dots
+    assert not [text for text in dots if text.startswith(f"Run {run_id},")]
+
+
 @pytest.mark.parametrize("path", ["/", "/docs"])
 def test_page_is_quiet_asks_nobody_else_and_fits_a_phone(browser: Browser, service: Service, path: str) -> None:
     """Nothing on the console, no request to others, no key in an address; and nothing is wider than a phone."""

@@ -161,6 +161,27 @@ def test_answer_is_an_error_when_it_is_no_json_or_has_no_list(text, path):
     assert (caught.value.code, caught.value.retryable) == ("bad_answer", True)
 
 
+@pytest.mark.parametrize(
+    ("text", "path", "found"),
+    [
+        ("", "", "no list at its top, but nothing"),
+        ("<!DOCTYPE html><p>secret", "", "no list at its top, but HTML or XML"),
+        ('{"status": {"key": "secret"}, "data": []}', "", "no list at its top, but an object with 'status', 'data'"),
+        ("{}", "", "no list at its top, but an object with nothing in it"),
+        ('{"data": "secret"}', "data", "no list at data, but text"),
+        ('{"error": "secret"}', "data", "no 'data', but an object with 'error'"),
+        ("[1]", "data", "no object with 'data', but a list"),
+        ("null", "data", "no object with 'data', but a single value"),
+        (json.dumps(dict.fromkeys("abcdefghij")), "", "'g', 'h', ..."),
+    ],
+)
+def test_error_says_what_stands_where_no_list_does(text, path, found):
+    """Never a value: an upstream may repeat the key that it was sent."""
+    with pytest.raises(FetchError) as caught:
+        read(text, path)
+    assert caught.value.message.endswith(found)
+
+
 @pytest.mark.parametrize("path", ["data.rows", "data", "status.x", ""])
 def test_answer_is_an_error_when_it_breaks_off_anywhere(path):
     """Whatever character is the last, it is a FetchError and nothing else."""

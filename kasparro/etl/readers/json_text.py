@@ -21,6 +21,11 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 # JSON text or a constant that Python's json reads and Postgres' json type refuses.
 _CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
 
+# Keys of an object that an error names, and characters of each: a person recognises it by fewer.
+_NAMES, _NAME_CHARACTERS = 8, 40
+# What stands somewhere, told by its first character.
+_SIGNS = {"": "nothing", "<": "HTML or XML", '"': "text", "[": "a list"}
+
 
 def records(text: str, path: str) -> Iterator[Record]:
     """The items of the list at dotted `path` ('' is the whole answer), in order.
@@ -79,7 +84,9 @@ class _Reader:
 
     def items(self, at: int, path: str) -> Iterator[Record]:
         if self.text[at : at + 1] != "[":
-            raise FetchError(f"the answer has no list at {path or 'its top'}", code="bad_answer")
+            raise FetchError(
+                f"the answer has no list at {path or 'its top'}, but {self._describe(at)}", code="bad_answer"
+            )
         at = self._skip(at + 1)
         if self.text[at] == "]":
             self._close(path, at + 1)
@@ -108,7 +115,8 @@ class _Reader:
     def _member(self, at: int, wanted: str) -> int:
         """Where the value of key `wanted` begins in the object at `at`."""
         if self.text[at] != "{":
-            raise FetchError(f"the answer has no object with {wanted!r}", code="bad_answer")
+            raise FetchError(f"the answer has no object with {wanted!r}, but {self._describe(at)}", code="bad_answer")
+        start = at
         at = self._skip(at + 1)
         while self.text[at] != "}":
             key, end = self._decode(self.text, at)
@@ -119,7 +127,18 @@ class _Reader:
             at = self._skip(end)
             if self.text[at] != "}":
                 at = self._expect(at, ",")
-        raise FetchError(f"the answer has no {wanted!r}", code="bad_answer")
+        raise FetchError(f"the answer has no {wanted!r}, but {self._describe(start)}", code="bad_answer")
+
+    def _describe(self, at: int) -> str:
+        """What stands there, without its values: whatever an upstream repeats may be a secret."""
+        if (sign := self.text[at : at + 1]) in _SIGNS:
+            return _SIGNS[sign]
+        value, _ = self._decode(self.text, at)
+        if not isinstance(value, dict):
+            return "a single value"
+        names = [repr(name[:_NAME_CHARACTERS]) for name in value]
+        more = ", ..." if len(names) > _NAMES else ""
+        return f"an object with {', '.join(names[:_NAMES]) or 'nothing in it'}{more}"
 
     def _close(self, path: str, at: int) -> None:
         """Read on from the list's end through the objects around it; nothing may follow them."""

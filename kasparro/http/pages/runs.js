@@ -148,9 +148,11 @@ function newChart([name, what]) {
 }
 
 const ABOUT_TIME = new Set(["duration", "duration_seconds"]);
+// The slice of a run that reads what is kept, not the source: as many records as that are, in no time.
+const REPLAY = "replay";
 
 function drawChart(box, what, runs, range) {
-  const finished = runs.filter((run) => run.finished_at && run.started_at).reverse();
+  const finished = runs.filter((run) => run.finished_at && run.started_at && run.slice !== REPLAY).reverse();
   const points = finished.map((run) => ({
     at: startOf(run),
     value: what === "records" ? run.counts.read : run.duration_seconds,
