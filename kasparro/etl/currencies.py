@@ -19,8 +19,12 @@ CODES = frozenset(
         """,
     )
 )
-# Those of which nobody takes the code for that of a coin.
-MAJOR = frozenset({"eur", "gbp", "jpy", "cny", "chf", "krw", "inr", "aud", "cad", "brl", "nzd", "sgd", "hkd"})
+# Those of which nobody takes the code for that of a coin, or for a word.
+MAJOR = frozenset({
+    "usd", "eur", "gbp", "jpy", "cny", "chf", "krw", "inr", "aud", "cad", "brl", "nzd", "sgd", "hkd", "twd", "pln",
+    "czk", "huf", "sek", "nok", "dkk", "rub", "uah", "try", "zar", "ngn", "aed", "ils", "thb", "idr", "myr", "vnd",
+    "php", "pkr", "mxn", "clp", "ars", "cop",
+})  # fmt: skip
 # Tokens that follow the dollar without being one.
 STABLE = frozenset({
     "usdt", "usdc", "busd", "tusd", "fdusd", "dai", "ust", "usdp", "usde", "gusd", "pyusd", "usdd",
@@ -67,8 +71,9 @@ def named(text: str) -> tuple[str, ...]:
 
 
 def foreign(text: str) -> tuple[str, ...]:
-    """The same but for the dollar."""
-    return tuple(each for each in named(text) if each != "usd")
+    """The same but for the dollar, with the tokens that follow it: `price_usdt`; by itself such a word is a coin's."""
+    words = spelled(text).casefold().replace("_", " ").split()
+    return (*(each for each in named(text) if each != "usd"), *(STABLE.intersection(words) if len(words) > 1 else ()))
 
 
 def code(word: str, *, ends_name: bool = False) -> str:

@@ -22,7 +22,8 @@ _SUFFIXES = {
 DOLLARS = frozenset({"$", "us$", "$us", "usd"})
 # Apostrophes and the spaces that may stand between thousands: plain, no-break, figure, thin and narrow no-break.
 _GROUPING = "'\u2019 \u00a0\u2007\u2009\u202f"
-_OTHER_CURRENCY = re.compile(rf"[a-z]{{0,3}}[{''.join(currencies.SIGNS)}]|[a-z]{{3}}|kr\.?|zł|kč")
+_STABLE = "|".join(currencies.STABLE)
+_OTHER_CURRENCY = re.compile(rf"[a-z]{{0,3}}[{''.join(currencies.SIGNS)}]|[a-z]{{3}}|kr\.?|zł|kč|{_STABLE}")
 
 
 def converter(decimal: str, *, unit: str) -> Callable[[Any], Any]:

@@ -4,39 +4,21 @@ Only what can be nothing else is a coin; but every currency counts, for prices i
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import cache
 from itertools import pairwise
 from pathlib import PurePath
 
 from attrs import evolve, frozen
 
-from kasparro.etl import currencies
+from kasparro.etl import currencies, tickers
 
-# Symbols and names that are taken for a coin wherever they stand by themselves.
-COINS = {
-    "BTC": "Bitcoin", "XBT": "Bitcoin", "ETH": "Ethereum", "USDT": "Tether", "BNB": "", "SOL": "Solana", "XRP": "",
-    "USDC": "USD Coin", "ADA": "Cardano", "DOGE": "Dogecoin", "TRX": "TRON", "AVAX": "Avalanche", "SHIB": "Shiba Inu",
-    "DOT": "Polkadot", "LINK": "Chainlink", "MATIC": "Polygon", "LTC": "Litecoin", "BCH": "Bitcoin Cash", "DAI": "Dai",
-    "UNI": "Uniswap", "XLM": "Stellar", "ATOM": "Cosmos", "XMR": "Monero", "ETC": "Ethereum Classic", "TON": "Toncoin",
-    "FIL": "Filecoin", "APT": "Aptos", "ARB": "Arbitrum", "PEPE": "Pepe", "ALGO": "Algorand", "VET": "VeChain",
-    "HBAR": "Hedera", "EOS": "", "XTZ": "Tezos", "AAVE": "Aave", "MKR": "Maker", "ZEC": "Zcash", "NEO": "",
-    "DASH": "Dash", "XEM": "NEM", "IOTA": "", "KSM": "Kusama", "SUI": "Sui", "NEAR": "NEAR Protocol", "ICP": "",
-    "WBTC": "Wrapped Bitcoin", "GRT": "The Graph", "SNX": "Synthetix", "CRV": "Curve DAO", "COMP": "Compound",
-}  # fmt: skip
-# Those that are words, too: in small letters they are no coin.
-_WORDS = frozenset({
-    "ADA", "APT", "ARB", "ATOM", "COMP", "DAI", "DASH", "DOT", "ETC", "FIL", "ICP", "LINK", "NEAR", "NEO", "SOL",
-    "SUI", "TON", "UNI", "VET",
-})  # fmt: skip
 # Words in capitals that stand before a currency in the names of files, and are no coins.
 _NO_COINS = frozenset({
     "ALL", "ARCHIVE", "ASSETS", "BINANCE", "CANDLES", "CHART", "CLOSE", "COIN", "COINBASE", "COINS", "CRYPTO",
     "DAILY", "DATA", "EXPORT", "FILE", "HISTORY", "HOURLY", "IN", "KRAKEN", "MARKET", "OHLC", "OHLCV", "PRICE",
     "PRICES", "QUOTES", "RATES", "SPOT", "TABLE", "TOKENS",
 })  # fmt: skip
-# Other symbols of some of them, at exchanges or before they were renamed.
-_ALIASES = {"MIOTA": "IOTA", "XDG": "DOGE", "STR": "XLM", "POL": "MATIC", "BCC": "BCH"}
 # Words beside a coin's symbol that make it another one, or none.
 _VARIANTS = frozenset({
     "wrapped", "staked", "bridged", "gold", "classic", "cash", "sv", "diamond", "private", "bull", "bear", "hedge",
@@ -54,12 +36,20 @@ _PLAIN = frozenset({
 })  # fmt: skip
 # What others are priced in before these are: BTC is priced in USDT, not USDT in BTC, whatever comes first in a name.
 _PRICED_IN = {"btc": 2, "xbt": 2, "eth": 1, "bnb": 0} | dict.fromkeys(currencies.STABLE, 3)
-# What a pair may be priced in besides.
-_QUOTES = frozenset({"btc", "eth", "bnb", "xbt"})
+# What a pair may be priced in besides: coins, and tokens that follow the euro.
+_QUOTES = frozenset({"btc", "eth", "bnb", "xbt", "wbtc", "weth", "wbnb", "eurt", "eurc", "euri", "eurs"})
 # What a pair without a sign between its parts is priced in where the coin is none of the known ones.
 _USUAL_QUOTES = currencies.STABLE | {"usd", "eur"}
+# How a word in capitals ends that is a pair of whatever coin.
+_ENDS_AS_PAIR = re.compile("[A-Z0-9]{3,}?(EUR|GBP|JPY|KRW|CHF|INR|BRL|BTC|ETH|BNB)")
+# Words between a coin and what it is priced in; and codes that are words in the names of files, unless after a coin.
+_PRICED = frozenset({"in", "per", "vs", "versus", "against", "to"})
+_ONLY_IN_PAIRS = frozenset({"try", "rub", "ron", "php", "cop", "sar"})
+_NO_CURRENCIES = frozenset({"all", "top"})
 # A whole date, with the same sign, or none, between its parts.
 _DATE = re.compile(r"(?<![0-9])20[0-9]{2}([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12][0-9]|3[01])(?![0-9])")
+# Folders above a file, at most, whose names say something of it.
+_FOLDERS = 3
 # Characters of a line that a message shows.
 _SHOWN = 60
 _SYMBOL = re.compile(r"(?i:symbol|ticker|coin|asset|kürzel)\W{1,4}([A-Z0-9]{2,10})\b")
@@ -69,13 +59,14 @@ _SYMBOL = re.compile(r"(?i:symbol|ticker|coin|asset|kürzel)\W{1,4}([A-Z0-9]{2,1
 class Said:
     """What a file's name, or a line above its header, says: a symbol, a date, currencies; '' where nothing does.
 
-    `symbol_text` and `date_text` are how they are written in the name; `where` is what says something of currencies.
-    `disputed` are the symbols, where they are several.
+    Of the currencies, coins too, the last is the one that prices are in. `symbol_text` and `date_text` are how they
+    are written in the name; `where` is what says something of currencies. `disputed` are the symbols, where they are
+    several.
     """
 
     symbol: str = ""
     symbol_text: str = ""
-    currencies: frozenset[str] = frozenset()
+    currencies: tuple[str, ...] = ()
     name: str = ""
     date_text: str = ""
     where: str = ""
@@ -92,14 +83,14 @@ class Said:
             symbol=symbol,
             symbol_text=self.symbol_text if symbol else "",
             disputed=", ".join(sorted(symbols)) if len(symbols) > 0 and not symbol else "",
-            currencies=frozenset().union(*(each.currencies for each in everything)),
+            currencies=tuple(word for each in everything for word in each.currencies),
             where=" and ".join(each.where for each in everything if each.currencies),
         )
 
     @property
     def currency(self) -> str:
         """The one currency, '' where there are several."""
-        return next(iter(self.currencies)) if len(self.currencies) == 1 else ""
+        return self.currencies[0] if len({*self.currencies}) == 1 else ""
 
 
 def pair(text: str) -> tuple[str, str] | None:
@@ -107,18 +98,14 @@ def pair(text: str) -> tuple[str, str] | None:
     parts = re.split(r"[-/_: ]", text.strip())
     if len(parts) == 2 and parts[0].isalnum() and is_quote(parts[1]):
         return parts[0], parts[1]
-    if len(parts) != 1 or not re.fullmatch(r"[A-Z0-9]{5,14}|[a-z0-9]{5,14}", parts[0]):
+    glued = re.fullmatch(r"[A-Z0-9]{5,14}|[a-z0-9]{5,14}", parts[0])
+    if len(parts) != 1 or not glued or parts[0].upper() in tickers.CALLED_AS_PAIRS:
         return None
-    cuts = [(parts[0][:cut], parts[0][cut:]) for cut in range(2, len(parts[0]) - 2) if is_fiat(parts[0][cut:])]
-    known = [each for each in cuts if each[0].upper() in COINS]
-    cuts = known or [each for each in cuts if each[1].casefold() in _USUAL_QUOTES]
+    cuts = [(parts[0][:cut], parts[0][cut:]) for cut in range(2, len(parts[0]) - 2)]
+    known = [(coin, quote) for coin, quote in cuts if tickers.ticker(coin.upper()) in tickers.COINS
+             and (is_quote(quote) or quote in _ONLY_IN_PAIRS)]  # fmt: skip
+    cuts = known or [each for each in cuts if each[1].casefold() in _USUAL_QUOTES and is_fiat(each[1])]
     return cuts[0] if len(cuts) == 1 else None
-
-
-def ticker(coin: str) -> str:
-    """A coin without the letters that Kraken puts around some: the XBT of XXBTZUSD."""
-    found = re.fullmatch("X([A-Z]{3,4})Z", coin)
-    return found[1] if found and found[1] in COINS else coin
 
 
 def is_fiat(word: str) -> bool:
@@ -132,13 +119,6 @@ def is_quote(word: str) -> bool:
     return is_fiat(word) or word.casefold() in _QUOTES
 
 
-def coin(word: str) -> str:
-    """The symbol of a coin that a word is the symbol or name of, BTC for XBT; the word in capitals where it is none."""
-    symbol = _ALIASES.get(word.upper(), word.upper())
-    title = (COINS.get(symbol) or word).casefold()
-    return next((each for each, name in COINS.items() if name.casefold() == title), symbol)
-
-
 def coins(path: PurePath) -> frozenset[str]:
     """Every coin that a file may be of by its name: in a pair, or the only thing that it says."""
     stem, tokens = _parts(path.name)
@@ -146,9 +126,8 @@ def coins(path: PurePath) -> frozenset[str]:
     # Which is which in a pair that is the wrong way round is not known.
     found = {each for pair in pairs for each in (pair if _is_reversed(pair) else pair[:1])}
     found = {each for each in found if each.casefold() not in currencies.CODES}
-    words = {each for at, each in enumerate(tokens) if (each in COINS or each.upper() in COINS.keys() - _WORDS)
-             and _is_plain(tokens, at, at + 1)}  # fmt: skip
-    return frozenset(coin(ticker(each.upper())) for each in found or words | _titles(stem))
+    words = {each for at, each in enumerate(tokens) if tickers.is_coin(each) and _is_plain(tokens, at, at + 1)}
+    return frozenset(tickers.coin(tickers.ticker(each.upper())) for each in found or words | _titles(stem))
 
 
 def names(path: PurePath, word: str) -> bool:
@@ -171,9 +150,9 @@ def _is_alone(tokens: Sequence[str], at: int) -> bool:
 
 def _is_plain(tokens: Sequence[str], start: int, end: int) -> bool:
     """Whether all other words are known, and leave these the coin that they are."""
-    others, own = (*tokens[:start], *tokens[end:]), coin(" ".join(tokens[start:end]))
-    return all(len(each) == 1 or each.isdecimal() or each.casefold() in _PLAIN or is_fiat(each) or coin(each) == own
-               or re.fullmatch("[0-9]+[A-Za-z]", each) for each in others)  # fmt: skip
+    others, own = (*tokens[:start], *tokens[end:]), tickers.coin(" ".join(tokens[start:end]))
+    return all(len(each) == 1 or each.isdecimal() or each.casefold() in _PLAIN or is_fiat(each)
+               or tickers.coin(each) == own or re.fullmatch("[0-9]+[A-Za-z]", each) for each in others)  # fmt: skip
 
 
 def _parts(name: str) -> tuple[str, list[str]]:
@@ -187,7 +166,7 @@ def _titles(stem: str) -> set[str]:
     """The coins that a file's name calls by their names, with no other word of a name beside it."""
     tokens = re.findall("[A-Za-z]+|[0-9]+", stem)
     small, found = [each.casefold() for each in tokens], set()
-    for title in (each for each in COINS.values() if each and each.upper() not in COINS):
+    for title in (each for each in tickers.COINS.values() if each and each.upper() not in tickers.COINS):
         parts = title.casefold().split()
         starts = [at for at in range(len(small)) if small[at : at + len(parts)] == parts]
         found |= {title for at in starts if _is_plain(tokens, at, at + len(parts))}
@@ -198,23 +177,24 @@ def file_name(path: PurePath) -> Said:
     """What a file's name says."""
     stem, tokens = _parts(path.name)
     pairs = _pairs(stem, tokens)
-    symbol = ticker(next(iter(pairs))[0]) if len(pairs) == 1 else ""
+    symbol = tickers.ticker(next(iter(pairs))[0]) if len(pairs) == 1 else ""
     if any(map(_is_reversed, pairs)):
         # What USD-BTC holds are no prices of the dollar; nor are they said to be those of the other one.
         symbol = ""
     elif not symbol:
-        coins = {token for at, token in enumerate(tokens) if token in COINS and _is_alone(tokens, at)}
+        coins = {token for at, token in enumerate(tokens) if token in tickers.COINS and _is_alone(tokens, at)}
         symbol = coins.pop() if len(coins) == 1 else ""
     titles = _titles(stem)
     longest = max(titles, key=len, default="")
     dates = [each[0] for each in _DATE.finditer(stem)]
+    where, words = next(priced_in(path), ("", ()))
     return Said(
         symbol=symbol.upper(),
         symbol_text=symbol,
-        currencies=_currencies(stem, pairs),
+        currencies=words,
         name=longest if all(title in longest for title in titles) else "",
         date_text=dates[0] if len(dates) == 1 else "",
-        where="the name of the file",
+        where=where,
         file=path.name,
     )
 
@@ -222,17 +202,64 @@ def file_name(path: PurePath) -> Said:
 def note(line: str) -> Said:
     """What a line above a file's header says; a coin only as a pair, or where it is called one."""
     pairs = _pairs("", re.findall(r"[A-Za-z0-9]+", line))
-    symbols = {ticker(coin.upper()) for coin, _ in pairs} | {each[1] for each in _SYMBOL.finditer(line)}
+    symbols = {tickers.ticker(coin.upper()) for coin, _ in pairs} | {each[1] for each in _SYMBOL.finditer(line)}
     symbols = {coin for each in symbols for coin, _ in [pair(each) or (each, "")]}
     symbol = symbols.pop() if len(symbols) == 1 else ""
-    return Said(symbol=symbol, currencies=_currencies(line, pairs), where=f"the line {line.strip()[:_SHOWN]!r}")
+    return Said(symbol=symbol, currencies=tuple(_priced(line, pairs)), where=f"the line {line.strip()[:_SHOWN]!r}")
 
 
-def _currencies(text: str, pairs: Iterable[tuple[str, str]]) -> frozenset[str]:
-    """All currencies in a text, those of its pairs too; the name of a coin such as USD Coin is none."""
-    for title in COINS.values():
-        text = _title(title).sub(" ", text) if title else text
-    return frozenset((*currencies.named(text.replace("_", " ")), *(quote.casefold() for _, quote in pairs)))
+def priced_in(path: PurePath, *, listed: bool = False) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What says in what prices are, the file's name, then its nearest folders; and what it says: the last word counts.
+
+    Where rows say which coins a file is of, BTC_ETH may be `listed` in its name. A folder says only what is a currency
+    and hardly anything else: mnt is no tugrik.
+    """
+    for level, name in enumerate((path.name, *path.parent.parts[: -_FOLDERS - 1 : -1])):
+        stem, tokens = _parts(name) if not level else (name, re.findall(r"[A-Za-z0-9]+", name))
+        found = tuple(_priced(stem, _pairs(stem, tokens), listed=listed))
+        if level:
+            found = tuple(each for each in found if each not in currencies.CODES - currencies.MAJOR)
+        if found:
+            yield f"the folder {name!r}" if level else "the name of the file", found
+
+
+def _priced(text: str, pairs: Set[tuple[str, str]], *, listed: bool = False) -> Iterator[str]:
+    """All that prices are said to be in, coins too, in order; the name of a coin such as USD Coin is no currency."""
+    for symbol, title in tickers.COINS.items():
+        text = _title(title).sub(f" {symbol} ", text) if title else text
+    words = ["", "", *re.findall(r"[^\W_]+", currencies.spelled(text.replace("_", " "))), ""]
+    for beyond, before, word, behind in zip(words, words[1:], words[2:], words[3:], strict=False):
+        plain = word.casefold()
+        if plain in _NO_CURRENCIES:
+            continue
+        if named := currencies.named(word):
+            yield from named
+        elif cut := _cut(word, pairs):
+            yield cut.casefold()
+        elif _is_priced(before, word):
+            yield plain
+        elif (before, word) in pairs:
+            reverse, beside = _is_reversed((before, word)), tickers.is_coin(beyond) or tickers.is_coin(behind)
+            both = plain in _QUOTES and before.casefold() not in currencies.STABLE
+            if not (both and (beside or (listed and reverse))):
+                yield from (plain, before.casefold()) if reverse else (plain,)
+
+
+def _is_priced(before: str, word: str) -> bool:
+    """Whether one word says that prices are in the other, as in `ETH in BTC`."""
+    plain = word.casefold()
+    if before.casefold() in _PRICED:
+        return plain in currencies.STABLE | _QUOTES or tickers.is_coin(word)
+    return plain in _ONLY_IN_PAIRS and tickers.is_coin(before)
+
+
+def _cut(word: str, pairs: Set[tuple[str, str]]) -> str:
+    """What a pair without a sign between its parts is priced in, '' for what is no pair."""
+    found, ends, base = pair(word), _ENDS_AS_PAIR.fullmatch(word), word[:-3]
+    if found is not None and found in pairs:
+        return found[1]
+    no_pair = word in tickers.CALLED_AS_PAIRS or base in _NO_COINS or base.isdecimal()
+    return ends[1] if ends and not no_pair else ""
 
 
 def _pairs(stem: str, tokens: Sequence[str]) -> set[tuple[str, str]]:
@@ -241,14 +268,14 @@ def _pairs(stem: str, tokens: Sequence[str]) -> set[tuple[str, str]]:
     texts += [stem.removesuffix("-max")] if re.fullmatch(r"[a-z0-9]{2,10}-[a-z]{3}-max", stem) else []
     texts += [token for token in tokens if re.fullmatch(r"[A-Z0-9]+USDT", token) or _known(pair(token))]
     texts += [f"{one}-{other}" for at, (one, other) in enumerate(pairwise(tokens))
-              if (one.upper() in COINS and _is_alone(tokens, at))
+              if (one.upper() in tickers.COINS and _is_alone(tokens, at))
               or (stem and is_fiat(one) and other.casefold() in _QUOTES)]  # fmt: skip
     found = filter(None, map(pair, texts))
     return {each for each in found if each[0].upper() not in _NO_COINS and not each[0].isdecimal()}
 
 
 def _known(found: tuple[str, str] | None) -> bool:
-    return found is not None and ticker(found[0].upper()) in COINS
+    return found is not None and tickers.ticker(found[0].upper()) in tickers.COINS
 
 
 @cache

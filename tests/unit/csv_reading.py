@@ -47,12 +47,13 @@ def load(folder, *, files="", fields="", replace=()):
     return source_file.load(path)
 
 
-def read(source, path, checkpoint=None):
-    """Everything that the file gives from the checkpoint on."""
-    reader = CsvFilesReader(evolve(source, files=evolve(source.files, glob=str(path))))
+def read(source, path, checkpoint=None, *, root=None):
+    """Everything that the file gives from the checkpoint on; its glob's fixed part is the `root`, else its folder."""
+    reader = CsvFilesReader(evolve(source, files=evolve(source.files, glob=str(root / "**" if root else path))))
     normaliser = normalise.compile_source(source)
-    after, items, unended = checkpoint or Checkpoint(slice=path.name), [], 0
-    for page in reader.read(path.name, after):
+    name = str(path.relative_to(root or path.parent))
+    after, items, unended = checkpoint or Checkpoint(slice=name), [], 0
+    for page in reader.read(name, after):
         items += [normaliser(record, page.constants) for record in page.records]
         after = Checkpoint(slice=page.slice, position=page.position, validators=page.validators)
         unended = page.unended

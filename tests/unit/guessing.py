@@ -31,6 +31,7 @@ class Guessed:
 
 def write(folder, name, content, encoding="utf-8"):
     path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))
     return path
 

@@ -20,7 +20,7 @@ def shown(tmp_path):
     def give(content, name="a.csv", **changes):
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return read(load(tmp_path, **changes), path).shown
+        return read(load(tmp_path, **changes), path, root=tmp_path).shown
 
     return give
 
@@ -241,7 +241,35 @@ IN_EUROS = [
     ("BTC-EUR.csv", "price", 'currency = { value = "USD" }', "EUR"),
     ("BTC.AUD.csv", "price", 'currency = { value = "USD" }', "AUD"),
     ("BTC-EUR.csv", "price", 'currency = { value = "USD", accept = ["EUR"] }', None),
-    ("BTC-USDT.csv", "price", 'currency = { value = "USD" }', None),
+    ("BTC-PLN.csv", "price", 'currency = { value = "USD" }', "PLN"),
+    ("BTC\u20ac.csv", "price", 'currency = { value = "USD" }', "EUR"),
+    ("BTC_price_in_euros.csv", "price", 'currency = { value = "USD" }', "EUR"),
+    ("FETEUR.csv", "price", "", "EUR"),
+    ("btctry.csv", "price", "", "TRY"),
+    ("btc-usd-to-eur.csv", "price", "", "EUR"),
+    ("ETHBTC.csv", "price", "", "BTC"),
+    ("QTUMETH-1d.csv", "price", "", "ETH"),
+    ("ETH_in_BTC.csv", "price", 'currency = { value = "USD" }', "BTC"),
+    ("Ethereum per Bitcoin.csv", "price", "", "BTC"),
+    ("BTC-USDT.csv", "price", 'currency = { value = "USD" }', "USDT"),
+    ("BTCUSDT-1h-2024-01.csv", "price", "", "USDT"),
+    ("BTCUSDT.csv", "price", 'currency = { value = "USD", accept = ["USDT"] }', None),
+    ("USDT_BTC.csv", "price", "", "USDT"),
+    ("EUR/BTC.csv", "price", 'currency = { value = "USD" }', "EUR"),
+    ("TRY/2024/BTC.csv", "price", "", "TRY"),
+    ("ETH-BTC/2024.csv", "price", "", "BTC"),
+    ("EUR/BTC-USD.csv", "price", "", None),
+    ("try/mnt/europe/btc.csv", "price", 'currency = { value = "USD" }', None),
+    ("mar/audio/sekunden.csv", "price", "", None),
+    ("EURT-USD.csv", "price", "", None),
+    ("EUR-USD.csv", "price", "", None),
+    ("EURC.csv", "price", "", None),
+    ("WBTC-USD.csv", "price", "", None),
+    ("CBETH.csv", "price", "", None),
+    ("USDT-USD.csv", "price", "", None),
+    ("USD-BTC.csv", "price", "", None),
+    ("BTC_ETH.csv", "price", "", None),
+    ("ETH BTC SOL.csv", "price", "", None),
     ("BTC-EUR.csv", "price", 'currency = { path = "name", value = "USD", accept = ["N"] }', None),
     ("BTC-USD.csv", "price", "", None),
     ("MNT_daily.csv", "price", "", None),
@@ -250,16 +278,17 @@ IN_EUROS = [
 
 
 @pytest.mark.parametrize(("name", "column", "currency", "said"), IN_EUROS)
-def test_file_is_an_error_when_its_name_says_another_currency(shown, name, column, currency, said):
-    """Unless a column says in what its prices are, or the map does: nothing of it is taken for dollars."""
+def test_file_is_an_error_when_its_name_says_another_currency(shown, tmp_path, name, column, currency, said):
+    """Or its folder, unless a column says in what its prices are, or the map: nothing of it is taken for dollars."""
     content = TWO.replace("price", column)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     changes = {"fields": currency, "replace": [('"price"', f'"{column}"')]}
     if said is None:
         assert shown(content, name=name, **changes) == ["1.5", "2.5"]
         return
-    with pytest.raises(SliceError, match=f"its name says {said}") as caught:
+    with pytest.raises(SliceError, match=f"says {said}, and no column") as caught:
         shown(content, name=name, **changes)
-    assert caught.value.code == "wrong_currency"
+    assert (caught.value.code, "value =" in caught.value.message) == ("wrong_currency", False)
 
 
 def test_name_of_a_file_counts_no_more_when_it_was_read_before_or_the_map_accepts_it(tmp_path):
@@ -316,9 +345,10 @@ OTHER_COINS = [
 def test_file_is_an_error_when_its_name_says_another_coin(shown, name, symbol, title, said):
     """Than a constant of the map: ether's prices are never stored as bitcoin's, however wide the glob is."""
     constants = [("symbol", symbol), ("name", title)]
-    changes = {"replace": [(f'{key} = "{key}"', f'{key} = {{ value = "{own}" }}') for key, own in constants if own]}
+    changes = [(f'{key} = "{key}"', f'{key} = {{ value = "{own}" }}') for key, own in constants if own]
+    changes = {"replace": [*changes, ('"price"', '"price_usd"')]}
     content = "\n".join(f"{symbol or 'X'},{row.partition(',')[2]}" for row in TWO.splitlines()[1:])
-    content = HEADER.replace("symbol", "x") + content if symbol else HEADER + content
+    content = HEADER.replace("symbol", "x" if symbol else "symbol").replace("price", "price_usd") + content
     if not said:
         assert shown(content, name=name, **changes) == ["1.5", "2.5"]
         return

@@ -97,6 +97,7 @@ MISTAKES = [
     ("#files", 'decimal = ";"', 'files.decimal: must be "." or ","'),
     ("#files", 'duplicates = "first"', "files.duplicates: must be one of reject, last"),
     (PRICE, 'price_usd = "close_eur"', "fields.price_usd.path: 'close_eur' names another currency"),
+    (PRICE, 'price_usd = "price_usdt"', "fields.price_usd.path: 'price_usdt' names another currency"),
     (PRICE, 'price_usd = "Kurs SEK"', "fields.price_usd.path: 'Kurs SEK' names another currency"),
     (PRICE, 'price_usd = "price_try"', "fields.price_usd.path: 'price_try' names another currency"),
     (PRICE, 'price_usd = "Close (₺)"', "fields.price_usd.path: 'Close (₺)' names another currency"),

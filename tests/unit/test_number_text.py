@@ -75,7 +75,7 @@ def test_number_is_rejected_when_its_signs_stand_where_they_make_no_sense(text, 
 
 
 @pytest.mark.parametrize(
-    "text", ["5 €", "€5", "£ 1,234.5", "EUR 5", "5 eur", "R$ 5", "HK$5", "C$5", "1.2M EUR", "5 BTC"]
+    "text", ["5 €", "€5", "£ 1,234.5", "EUR 5", "5 eur", "R$ 5", "HK$5", "C$5", "1.2M EUR", "5 BTC", "5 USDT"]
 )
 def test_price_is_rejected_when_another_currency_stands_beside_it(text):
     """It is never taken for dollars."""

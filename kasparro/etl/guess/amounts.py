@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from attrs import evolve
 
-from kasparro.etl import currencies, number_text, pairs
+from kasparro.etl import currencies, number_text, tickers
 from kasparro.etl.field_rules import UNDECIDED
 from kasparro.etl.guess import digits, vocabulary
 from kasparro.etl.guess.cells import Column
@@ -78,7 +78,7 @@ def _unnamed_price(columns: Sequence[Column]) -> Choice:
         why = "of four columns the second is the highest, the third the lowest: open, high, low, close"
         return Choice(entry=Entry(key="price_usd", value="", why=why), columns=(close,), keys=nulls(close))
     coins = {each.name: coin for each in numbers
-             if (coin := pairs.coin(_IN_DOLLARS.sub("", each.name))) in pairs.COINS}  # fmt: skip
+             if (coin := tickers.coin(_IN_DOLLARS.sub("", each.name))) in tickers.COINS}  # fmt: skip
     if len(coins) > 1:
         name, coin = next(iter(coins.items()))
         one = f"{text(name)} with symbol = {table(value=coin)}"

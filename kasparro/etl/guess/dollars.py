@@ -84,8 +84,8 @@ def of_words(currency: str, why: str) -> list[Entry]:
     if not currency:
         todo = f"the currency of the prices is not said: {_USD} if they are in US dollars; no other is loaded"
     else:
-        todo = f"prices are in {currency.upper()}, {why}: {other(currency)}"
-    return [_open(todo, stand_in="" if currency and currency not in currencies.STABLE else _USD)]
+        todo = f"prices are in {currency.upper()}, {why}: {other(currency, _usd([currency]))}"
+    return [_open(todo, stand_in="" if currency and currency not in currencies.STABLE else _usd([currency]))]
 
 
 def of_wide(currency: str, others: Sequence[Column], said: Sequence[Said]) -> list[Entry]:
@@ -136,7 +136,7 @@ def other(currency: str, key: str = _USD) -> str:
 
 def _usd(against: Sequence[str]) -> str:
     """The constant that says dollars, whatever else the names of files say."""
-    others = [word.upper() for word in against if word not in ("usd", *currencies.STABLE)]
+    others = [word.upper() for word in against if word not in ("", "usd")]
     return table(value="USD", accept=others) if others else _USD
 
 

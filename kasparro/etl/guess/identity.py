@@ -10,7 +10,7 @@ from pathlib import PurePath
 from attrs import evolve, frozen
 
 from kasparro.errors import SliceError
-from kasparro.etl import currencies, pairs
+from kasparro.etl import currencies, pairs, tickers
 from kasparro.etl.field_rules import UNDECIDED
 from kasparro.etl.guess import dollars
 from kasparro.etl.guess.cells import Column
@@ -60,7 +60,7 @@ def wide(columns: Sequence[Column]) -> Wide | None:
     if not found:
         return None
     (before, after), members = max(found.items(), key=lambda each: len(each[1]))
-    known = [each for each in members if each[1].upper() in pairs.COINS]
+    known = [each for each in members if each[1].upper() in tickers.COINS]
     # Beside gold and shares a coin is no sign that all of them are coins.
     members = members if after or before or len(known) * 2 >= len(members) else known
     symbols = [symbol for _, symbol in members]
@@ -79,9 +79,9 @@ def wide(columns: Sequence[Column]) -> Wide | None:
 
 def _coins(name: str) -> list[tuple[str, str, str]]:
     """The symbol in a column's name, with what stands before and after it."""
-    if re.fullmatch(r"[A-Z][A-Z0-9]{1,9}", name) or name.upper() in pairs.COINS:
+    if re.fullmatch(r"[A-Z][A-Z0-9]{1,9}", name) or name.upper() in tickers.COINS:
         whole = pairs.pair(name)
-        if whole is not None and name.upper() not in pairs.COINS:
+        if whole is not None and name.upper() not in tickers.COINS:
             return [(whole[0], "", whole[1])]
         return [] if name.casefold() in currencies.CODES else [(name, "", "")]
     if quoted_in := re.fullmatch(r"(?i:(?:close|price) )(.+[-/].+)", name):
@@ -93,14 +93,14 @@ def _coins(name: str) -> list[tuple[str, str, str]]:
     first, sign, last = found.groups()
     if (last.casefold() in ("price", "close") or pairs.is_fiat(last)) and _is_symbol(first):
         return [(first, "", sign + last)]
-    if first.casefold() in ("price", "close") and last.upper() in pairs.COINS:
+    if first.casefold() in ("price", "close") and last.upper() in tickers.COINS:
         return [(last, first + sign, "")]
     return []
 
 
 def _is_symbol(word: str) -> bool:
     """Whether a word is a coin's, or could be nothing else: not the euro of EUR/USD, nor gold."""
-    known = word.upper() in pairs.COINS
+    known = word.upper() in tickers.COINS
     return known or (re.fullmatch(r"[A-Z][A-Z0-9]+", word) is not None and word.casefold() not in currencies.CODES)
 
 
@@ -178,7 +178,7 @@ def _holds_symbols(column: Column) -> bool:
         return True
     if all(each.casefold() in currencies.CODES for each in column.distinct):
         return False
-    short = sum(each.upper() in pairs.COINS
+    short = sum(each.upper() in tickers.COINS
                 or (len(each) <= _LONGEST_SYMBOL and " " not in each and each == each.upper())
                 for each in column.distinct)  # fmt: skip
     return short * 10 >= len(column.distinct) * 9
@@ -186,7 +186,7 @@ def _holds_symbols(column: Column) -> bool:
 
 def _paired(named: Column, cut: Sequence[tuple[str, str]], columns: Sequence[Column], price: Column | None) -> Identity:
     """A column of pairs: one and the same gives the symbol, and guards that no other row slips in under it."""
-    coins, whole = {pairs.ticker(coin.upper()) for coin, _ in cut}, sorted(set(named.distinct))
+    coins, whole = {tickers.ticker(coin.upper()) for coin, _ in cut}, sorted(set(named.distinct))
     dollars_in = [name for name, each in zip(whole, cut, strict=True) if each[1].casefold() == "usd"]
     if len(set(cut)) > 1 and len(coins) == 1 and dollars_in:
         symbol = Entry(key="symbol", value=table(value=coins.pop()), why=f"every pair in {named.name!r} is of it")
@@ -201,7 +201,7 @@ def _paired(named: Column, cut: Sequence[tuple[str, str]], columns: Sequence[Col
         )
         entries = (Entry(key="symbol", value=table(path=UNDECIDED), todo=todo), _name(columns, named, ()))
         return Identity(entries=(*entries, *dollars.of_words("", "")))
-    coin = pairs.ticker(cut[0][0].upper())
+    coin = tickers.ticker(cut[0][0].upper())
     symbol = Entry(key="symbol", value=table(value=coin), why=f"every row is of the pair {named.distinct[0]}")
     guard = dollars.of_pair(named, cut[0], price)
     return Identity(entries=(symbol, _name(columns, named, ()), *guard))

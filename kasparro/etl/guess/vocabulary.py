@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from kasparro.etl import currencies, pairs
+from kasparro.etl import currencies, tickers
 
 # Words of a column's name that say in what its numbers are, besides currencies; and how many of the unit one is.
 _COIN_UNITS = frozenset({"btc", "eth", "bnb", "xbt", "sat", "sats", "satoshi", "satoshis"})
@@ -115,7 +115,7 @@ _PHRASES: Mapping[str, Mapping[int, str]] = {
 _STILL_PRICE = frozenset({
     "price", "usd", "the", "of", "a", "per", "coin", "token", "unit", "asset", "crypto", "cryptocurrency", "current",
     "latest", "market", "spot", "value", "quote",
-    *(word.casefold() for coin, name in pairs.COINS.items() for word in (coin, *name.split())),
+    *(word.casefold() for coin, name in tickers.COINS.items() for word in (coin, *name.split())),
 })  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Set
 from pathlib import PurePath
 
 from kasparro.errors import SliceError
-from kasparro.etl import currencies, number_text, pairs, values
+from kasparro.etl import currencies, number_text, pairs, tickers, values
 from kasparro.etl.field_map import FieldMap
 from kasparro.etl.readers import csv_layout
 from kasparro.etl.readers.csv_layout import Layout
@@ -33,10 +33,13 @@ def check(
                 f"all the same, say so with {key} = {{ value = {value}, accept = [{listed}] }}; nothing of it was read",
                 code="wrong_symbol",
             )
-    if not layout.spread and (other := _other_currency(fields, known, path)):
+    if other := _other_currency(fields, known, layout, path):
+        where, currency = other
         raise SliceError(
-            f"{file_name}: its name says {other}, and no column says that prices are in US dollars; if they are, "
-            f'say so with currency = {{ value = "USD", accept = ["{other}"] }}; nothing of it was read',
+            f"{file_name}: {where} says {currency}, and no column says that prices are in US dollars; others are never "
+            "loaded: narrow files.glob, or have files.name_pattern find the currency of each, such as "
+            f'"(?P<currency>USD|{currency})", with currency = "currency"; if they are dollars all the same, currency '
+            f'takes accept = ["{currency}"]; nothing of it was read',
             code="wrong_currency",
         )
 
@@ -44,9 +47,9 @@ def check(
 def _other_coins(key: str, own: FieldMap, path: PurePath) -> list[str]:
     """The coins that a file's name says, where they are others than the constant of this field."""
     word = own.value or ""
-    mine = {pairs.coin(each) for each in (word, *own.accept)}
+    mine = {tickers.coin(each) for each in (word, *own.accept)}
     # A name that is no known coin's may be that of any; while a map is guessed there may be a ? for a symbol.
-    if not word or "?" in word or (key == "name" and not mine & pairs.COINS.keys()):
+    if not word or "?" in word or (key == "name" and not mine & tickers.COINS.keys()):
         return []
     if pairs.names(path, word) and word.casefold() not in pairs.file_name(path).currencies:
         return []
@@ -54,17 +57,27 @@ def _other_coins(key: str, own: FieldMap, path: PurePath) -> list[str]:
     return [] if mine & said else sorted(said)
 
 
-def _other_currency(fields: Mapping[str, FieldMap], known: Set[str], path: PurePath) -> str:
-    """The currency that a file's name says, where it is not the dollar and no column says another; '' for none."""
+def _other_currency(
+    fields: Mapping[str, FieldMap], known: Set[str], layout: Layout, path: PurePath
+) -> tuple[str, str] | None:
+    """Where a file's name, or the nearest of its folders, says that prices are in another currency, or coin; and which.
+
+    None where it is the dollar, or a column says what counts.
+    """
     currency, prices = fields.get(CURRENCY, FieldMap()), known & set(fields["price_usd"].paths)
     foreign = currency.value is not None and currency.value.casefold() not in number_text.DOLLARS
     if (foreign and not currency.paths) or known & set(currency.paths):
-        return ""
+        return None
+    if layout.spread and layout.value in prices:
+        prices = {layout.columns[number] for number in layout.spread}
     if not prices or all("usd" in currencies.named(each) for each in prices):
-        return ""
-    said = pairs.file_name(path)
-    # A code by itself, such as MNT, may be a coin's.
-    found = said.currencies if said.symbol else said.currencies & currencies.MAJOR
+        return None
+    own, symbol = fields["symbol"], pairs.file_name(path).symbol
+    # What is priced in a coin is not that coin; and a code by itself, such as MNT, may be a coin's.
+    mine = {tickers.coin(each) for each in (own.value or "", *own.accept)}
+    doubtful = currencies.CODES - currencies.MAJOR if not symbol else frozenset()
     accepted = {code for word in currency.accept for code in (word.casefold(), *currencies.named(word))}
-    other = found - currencies.STABLE - accepted
-    return "" if "usd" in found or not other else min(other).upper()
+    for where, words in pairs.priced_in(path, listed=not known.isdisjoint(own.paths)):
+        if found := [each for each in words if each not in doubtful and tickers.coin(each) not in mine]:
+            return (where, found[-1].upper()) if found[-1] not in {"usd", *accepted} else None
+    return None
