@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import evolve
 
-from kasparro.etl import content, drift, profile, refusals, usual
+from kasparro.etl import content, drift, inputs, profile, refusals, usual
 from kasparro.etl.content import Change, Past
 from kasparro.etl.drift import Difference
 from kasparro.etl.field_map import FieldMap
@@ -21,10 +21,10 @@ from kasparro.etl.job import Job
 from kasparro.etl.normalise import Compiler, Normaliser
 from kasparro.etl.policies import Policy
 from kasparro.etl.profile import Profile
-from kasparro.etl.source import Kind, Source
+from kasparro.etl.source import Kind
 from kasparro.etl.usual import Usual
 from kasparro.fields import Drift, DriftAction, DriftKind, FieldNotes, KnownFields, OpenDrift, Rename
-from kasparro.model import BACKFILL_PREFIX, LIVE, Page
+from kasparro.model import BACKFILL_PREFIX, Page
 
 logger = logging.getLogger(__name__)
 
@@ -35,16 +35,6 @@ _ACTIONS = {
 }
 # How far after the start of its run a record may be: clocks differ, and a run takes a while.
 _AHEAD = timedelta(minutes=5)
-
-
-def baseline_of(source: Source, slice_name: str) -> str:
-    """Whose fields a slice's are compared with: files have columns of their own, an API is one thing, its past another.
-
-    What a file looks like says nothing about the next one: archives of many origins may lie in one folder.
-    """
-    if slice_name.startswith(BACKFILL_PREFIX):
-        return BACKFILL_PREFIX
-    return slice_name if source.kind is Kind.CSV_FILES else LIVE
 
 
 class Watch:
@@ -58,6 +48,8 @@ class Watch:
         self.refusal: refusals.Refusal | None = None
         self._job = job
         self._slice = slice_name
+        # Whose fields those of the slice are compared with.
+        self._input = inputs.name_of(job.source, slice_name)
         self._compile = compiler
         self._past = past
         self._resumes = resumes
@@ -79,14 +71,14 @@ class Watch:
         seen = profile.look(page.records, nested=self._source.kind is Kind.JSON_API)
         self._seen = profile.merge(self._seen, seen)
         self._page = page
-        self._job.note_profile(self._seen, baseline_of(self._source, self._slice))
-        rules = self._rules(known)
+        self._job.note_profile(self._seen, self._input)
+        rules = inputs.rules(self._source, self._maps, self._baseline, known)
         found = self._changed_content(page, seen, known)
         found += drift.differences(self._baseline, seen, rules, page=self._seen.pages - 1)
         if page.last:
             found += drift.differences(self._baseline, self._seen, rules)
         told = self._tell(found, known)
-        notes = FieldNotes(slice=self._slice, baseline=baseline_of(self._source, self._slice), found=told)
+        notes = FieldNotes(slice=self._slice, baseline=self._input, found=told)
         if self.refusal is not None or not page.last:
             return notes if told else None
         is_over = [one for one in self._open(known) if self._is_over(one, rules)]
@@ -95,7 +87,7 @@ class Watch:
         return notes if notes.found or notes.resolved or notes.learned else None
 
     def _begin(self) -> KnownFields:
-        known = self._past.find_known(baseline_of(self._source, self._slice))
+        known = self._past.find_known(self._input)
         self._baseline = {path: usual.parse(kept) for path, kept in known.baseline.items()}
         self._put_in_force(known.renames)
         return known
@@ -105,33 +97,6 @@ class Watch:
         if renamed != self._source:
             self._source = renamed
             self.normalise = self._compile(renamed)
-
-    def _rules(self, known: KnownFields) -> drift.Rules:
-        reads = [paths for spec in self._maps.values() for paths in spec.reads]
-        return drift.Rules(
-            optional=self._source.drift.optional,
-            alternatives={
-                path: [
-                    other
-                    for other in paths
-                    # What a rename put there is a difference until it is usual.
-                    if other != path
-                    and (other in self._baseline or Rename(path=path, renamed_to=other) not in known.renames)
-                ]
-                for paths in reads
-                for path in paths
-            },
-            mapped=[path for paths in reads for path in paths],
-            required=[
-                path
-                for name, spec in self._maps.items()
-                if name in REQUIRED_FIELDS
-                for paths in spec.reads
-                for path in paths
-            ],
-            renamed=known.renames,
-            excluded=known.rejected,
-        )
 
     def _changed_content(self, page: Page, seen: Profile, known: KnownFields) -> list[Difference]:
         """The fields by which listings say something else on this page than before, but for what a person accepted."""
@@ -271,13 +236,12 @@ class Watch:
             renamed_to=each.renamed_to,
             action=action,
             confidence=each.confidence,
-            details=_details(evolve(each, before=before), names, self._source, self._slice),
+            details=_details(evolve(each, before=before), names, self._input),
         )
 
     def _open(self, known: KnownFields) -> list[OpenDrift]:
         """The open drifts of this input."""
-        here = baseline_of(self._source, self._slice)
-        return [one for one in known.open if here in one.baselines]
+        return [one for one in known.open if self._input in one.baselines]
 
     def _is_over(self, one: OpenDrift, rules: drift.Rules) -> bool:
         if (one.path, one.kind) in self._told:
@@ -303,10 +267,7 @@ class Watch:
 
     @property
     def _maps(self) -> Mapping[str, FieldMap]:
-        """The field maps of what is read: the past of a source has its own."""
-        if self._source.backfill is not None and self._slice.startswith(BACKFILL_PREFIX):
-            return self._source.backfill.fields
-        return self._source.fields
+        return inputs.maps_of(self._source, self._slice)
 
     def _is_required(self, path: str) -> bool:
         return any(name in REQUIRED_FIELDS for name in self._names(path))
@@ -316,12 +277,12 @@ def _rename(each: Drift) -> Rename:
     return Rename(path=each.path, renamed_to=str(each.renamed_to))
 
 
-def _details(each: Difference, names: list[str], source: Source, slice_name: str) -> dict[str, Any]:
+def _details(each: Difference, names: list[str], input_name: str) -> dict[str, Any]:
     return {
         "fields": names,
         "before": each.before.as_json() if each.before else None,
         "after": each.after.as_json() if each.after else None,
         "margin": each.margin,
         "rescaled": each.rescaled,
-        "baselines": [baseline_of(source, slice_name)],
+        "baselines": [input_name],
     }
