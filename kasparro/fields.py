@@ -67,7 +67,7 @@ class OpenDrift:
     """What a run must know of a drift that was seen before it; `baselines` are the inputs in which it is.
 
     `rescaled`: the field's values are others than those that were read before its first run. `held`: for it, records
-    are kept out.
+    are kept out. What is replayed after `replayed_at` follows no more from what a person took back.
     """
 
     id: int
@@ -79,6 +79,7 @@ class OpenDrift:
     held: bool = False
     renamed_to: str | None = None
     baselines: tuple[str, ...] = ()
+    replayed_at: datetime | None = None
 
 
 @frozen(kw_only=True)

@@ -172,13 +172,15 @@ class Normalised:
 @frozen(kw_only=True)
 class Earlier:
     """Which quotes records are compared with: those of runs before `run_id`, no further than `within` from them in time
-    and, for a drift that was seen before, none observed after `seen_at`; of the `files` that they are from, none.
+    and, for a drift that was seen before, none observed after `seen_at`; of the `files` that they are from, none. What
+    replays that began after `replayed_at` made of records counts as well: a map was mended.
     """
 
     run_id: int
     within: timedelta
     files: Sequence[str] = ()
     seen_at: datetime | None = None
+    replayed_at: datetime | None = None
 
 
 @frozen(kw_only=True)

@@ -67,7 +67,13 @@ def earlier(run_id: int, *, whole: bool, drift: OpenDrift | None = None, files: 
     if drift is None:
         return Earlier(run_id=run_id, within=_NEAR_OF_MARKET if whole else _NEAR, files=files)
     within = _BEFORE_DRIFT if whole else _NEAR
-    return Earlier(run_id=drift.first_run_id, within=within, files=files, seen_at=drift.first_seen_at)
+    return Earlier(
+        run_id=drift.first_run_id,
+        within=within,
+        files=files,
+        seen_at=drift.first_seen_at,
+        replayed_at=drift.replayed_at,
+    )
 
 
 @frozen(kw_only=True)

@@ -41,7 +41,7 @@ def list_rescaled(conn: Connection, source: str) -> list[Held]:
         """
         select
             id, path, kind, first_run_id, first_seen_at, details -> 'fields', status = 'accepted',
-            status = 'rejected'
+            status = 'rejected', coalesce(case when status = 'rejected' then closed_at end, first_seen_at)
         from drifts d
         where source = %(source)s
         and (details ->> 'rescaled')::boolean
@@ -60,13 +60,19 @@ def list_rescaled(conn: Connection, source: str) -> list[Held]:
     return [
         Held(
             drift=OpenDrift(
-                id=id_, path=path, kind=DriftKind(kind), first_run_id=run_id, first_seen_at=seen_at, rescaled=True
+                id=id_,
+                path=path,
+                kind=DriftKind(kind),
+                first_run_id=run_id,
+                first_seen_at=seen_at,
+                rescaled=True,
+                replayed_at=replayed_at,
             ),
             fields=frozenset(fields),
             accepted=accepted,
             rejected=rejected,
         )
-        for id_, path, kind, run_id, seen_at, fields, accepted, rejected in rows
+        for id_, path, kind, run_id, seen_at, fields, accepted, rejected, replayed_at in rows
     ]
 
 

@@ -22,7 +22,8 @@ def find(conn: Connection, source: str, baseline: str) -> KnownFields:
         """
         select
             id, path, kind, renamed_to, status, first_run_id, first_seen_at, coalesce(details -> 'baselines', '[]'),
-            coalesce((details ->> 'rescaled')::boolean, false), action in ('quarantined', 'failed')
+            coalesce((details ->> 'rescaled')::boolean, false), action in ('quarantined', 'failed'),
+            coalesce(closed_at, first_seen_at)
         from drifts
         where source = %(source)s
         and (status = 'open' or (status = 'rejected' and kind = 'renamed') or id = any(%(undone)s::bigint[]))
@@ -43,9 +44,10 @@ def find(conn: Connection, source: str, baseline: str) -> KnownFields:
                 rescaled=rescaled,
                 held=held,
                 baselines=tuple(baselines),
+                replayed_at=replayed_at,
             ),
         )
-        for id_, path, kind, new, status, run_id, seen_at, baselines, rescaled, held in found
+        for id_, path, kind, new, status, run_id, seen_at, baselines, rescaled, held, replayed_at in found
     ]
     return KnownFields(
         baseline=usual,

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from kasparro.model import Earlier, KnownListing, Normalised
+from kasparro.model import REPLAY, Earlier, KnownListing, Normalised
 from kasparro.store.db import Connection
 
 # Quotes next to a time that may be of the record's own file, or loaded since a drift was seen, before another one is
@@ -19,10 +19,20 @@ def find(conn: Connection, source: str, items: Sequence[Normalised], earlier: Ea
     rows = conn.execute(
         """
         with own as (
-            select coalesce(array_agg(v.id), '{}') as versions
-            from file_versions v
-            where v.source = %(source)s
-            and v.slice = any(%(files)s)
+            select
+                array(
+                    select v.id
+                    from file_versions v
+                    where v.source = %(source)s
+                    and v.slice = any(%(files)s)
+                ) as versions,
+                array(
+                    select r.id
+                    from runs r
+                    where r.source = %(source)s
+                    and r.slice = %(replay)s
+                    and r.started_at > %(replayed_at)s::timestamptz
+                ) as replays
         )
         select l.symbol_key, l.name, n.observed_at, q.observed_at, q.price_usd, q.market_cap_usd, q.volume_24h_usd
         from unnest(%(external_ids)s::text[], %(times)s::timestamptz[]) with ordinality as w (external_id, at, number)
@@ -50,7 +60,7 @@ def find(conn: Connection, source: str, items: Sequence[Normalised], earlier: Ea
                         order by observed_at desc
                         limit %(limit)s
                     ) e
-                    where e.run_id < %(run_id)s
+                    where (e.run_id < %(run_id)s or e.run_id = any(own.replays))
                     and coalesce(e.file_version, 0) <> all(own.versions)
                     order by e.observed_at desc
                     limit 1
@@ -67,7 +77,7 @@ def find(conn: Connection, source: str, items: Sequence[Normalised], earlier: Ea
                         order by observed_at
                         limit %(limit)s
                     ) e
-                    where e.run_id < %(run_id)s
+                    where (e.run_id < %(run_id)s or e.run_id = any(own.replays))
                     and coalesce(e.file_version, 0) <> all(own.versions)
                     order by e.observed_at
                     limit 1
@@ -86,6 +96,8 @@ def find(conn: Connection, source: str, items: Sequence[Normalised], earlier: Ea
             "seen_at": earlier.seen_at,
             "within": earlier.within,
             "run_id": earlier.run_id,
+            "replay": REPLAY,
+            "replayed_at": earlier.replayed_at,
             "limit": _LATER,
         },
     )

@@ -24,7 +24,7 @@ from kasparro.etl.policies import Policy
 from kasparro.etl.replay import Replay
 from kasparro.etl.source import FieldMap, Files, Kind, Limits
 from kasparro.model import REPLAY, Page, RunStatus, Trigger
-from kasparro.store import drift_decisions, schedules
+from kasparro.store import drift_decisions, migrate, schedules
 from kasparro.store.replays import Wanted
 from kasparro.upstream.options import Options
 from kasparro.upstream.server import UpstreamServer
@@ -442,6 +442,19 @@ def daily(first: int, price: str, **how: Any) -> Page:
     return page(*rows, position={"offset": first}, **how)
 
 
+def test_read_is_as_before_when_quotes_were_mended_by_a_replay(etl):
+    """What was read in cents all the time, and is dollars by today's map: the drift that tells of it is over."""
+    usual = source()
+    mended = evolve(usual.fields["price_usd"], scale="0.01")
+    dollars = evolve(usual, fields={**usual.fields, "price_usd": mended})
+    etl.run(cents(1))
+    assert etl.run(cents(2), of=dollars).error_code == "schema_drift"
+    assert replay(etl, dollars, raw=True).counts.updated == 12
+    assert etl.run(cents(3), of=dollars).status is RunStatus.SUCCEEDED
+    assert [each[-1] for each in seen(etl)] == ["resolved"]
+    etl.replayable = False
+
+
 def test_file_whose_values_are_others_is_quarantined_beside_near_quotes(etl):
     """Whatever another file said of the same coin some days before; of other years it may say what it wants."""
     files = source(kind=Kind.CSV_FILES, http=None, files=Files(glob="/nowhere/*.csv"))
@@ -517,6 +530,16 @@ def test_records_of_a_drift_that_is_over_stay_out_until_they_are_let_in(etl):
     assert etl.run(cents(3)).error_code == "schema_drift"
     replay(etl, source())
     assert {at for _, at in etl.quotes()} == {NOON, NOON + HOUR}
+    etl.replayable = False
+
+
+def test_records_that_were_kept_out_by_older_code_name_their_drift_when_migrated(etl):
+    """Else a replay would let them in before anybody decided."""
+    etl.run(page(*spread()))
+    etl.run(cents(1))
+    etl.conn.execute("update rejections set drift_id = null")
+    etl.conn.execute((migrate.FOLDER / "0022_drifts_of_older_rejections.sql").read_bytes())
+    assert etl.rows("select distinct drift_id from rejections") == [(1,)]
     etl.replayable = False
 
 
