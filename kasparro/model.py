@@ -134,7 +134,8 @@ class Page:
 
     `position` is a resume point only where the input cannot move (bytes of a file); `validators` prove later that
     the input is still the same. `last` marks the page that completes its slice. The last `unended` records are read
-    again the next time, and may be others then. With one `anew` begins another version of a file that was read before.
+    again the next time, and may be others then. With one `anew` begins another version of a file that was read before;
+    one `again` is of bytes that were read before, and are as they were, `inner` if those without a line end come later.
     `bytes_read` is what reading it took from a file; what came over the network is counted where it is asked for.
     A page is `unchanged`, and empty, when the upstream says that nothing changed since its validators.
     """
@@ -149,6 +150,8 @@ class Page:
     unchanged: bool = False
     unended: int = 0
     anew: bool = False
+    again: bool = False
+    inner: bool = False
 
 
 @frozen(kw_only=True)

@@ -86,6 +86,8 @@ def _end(job: Job, batch: Batch) -> unended.End | None:
         ceiling=job.run.started_at + FUTURE_TOLERANCE,
         unended=batch.page.unended > 0,
         anew=batch.page.anew,
+        again=batch.page.again,
+        inner=batch.page.inner,
     )
 
 
@@ -138,9 +140,14 @@ class Committer:
         def write(conn: Connection) -> Counts:
             if batch.notes is not None:
                 drifts.write(conn, job.source.name, job.run.id, batch.notes)
-            removed = unended.settle(conn, end) if end is not None else 0
+            removed, stands = unended.settle(conn, end) if end is not None else (0, False)
             with unended.noted(conn, end):
-                counts = batches.load(conn, origin, around_raw=lambda moment: job.at("raw", moment, conn=conn))
+                counts = batches.load(
+                    conn,
+                    origin,
+                    again=batch.page.inner or stands,
+                    around_raw=lambda moment: job.at("raw", moment, conn=conn),
+                )
             return evolve(counts, removed=counts.removed + removed)
 
         before = job.seconds["load"]

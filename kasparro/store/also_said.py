@@ -102,8 +102,7 @@ def note_settled(conn: Connection, teller: Teller) -> None:
         insert into also_said ({columns})
         select distinct on (s.listing_id, s.observed_at, s.content_hash)
             %(source)s, %(slice)s, s.listing_id, s.observed_at, s.content_hash, s.file_version, s.price_usd,
-            s.market_cap_usd, s.volume_24h_usd, s.change_24h_pct, s.rank, s.circulating_supply,
-            now() + s.seq * interval '1 microsecond'
+            s.market_cap_usd, s.volume_24h_usd, s.change_24h_pct, s.rank, s.circulating_supply, s.said_at
         from settled s
         join quotes q on q.listing_id = s.listing_id and q.observed_at = s.observed_at
         where (%(rejects)s or s.wins)

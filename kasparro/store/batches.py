@@ -24,6 +24,7 @@ from kasparro.store import (
     replays,
     settled,
     superseded,
+    unended,
 )
 from kasparro.store.also_said import Teller
 from kasparro.store.db import Connection
@@ -100,14 +101,15 @@ def stage(conn: Connection, items: Sequence[Normalised], *, midway: Callable[[],
             copy.write_row(_row(seq, item))
 
 
-def load(conn: Connection, origin: Origin, *, around_raw: Callable[[str], object]) -> Counts:
+def load(conn: Connection, origin: Origin, *, again: bool, around_raw: Callable[[str], object]) -> Counts:
     """Move the staged batch into the tables: listings, raw, quotes, latest, rejections. Call it behind the fence.
 
+    A file's batch that is read `again` as it was leaves what other files said since then.
     `around_raw` is called with "before" and "after" the raw records are kept.
     """
     teller = _teller(conn, origin)
     listings.insert_staged(conn, source=origin.source)
-    settled.create(conn, origin.source, settled.LOADED, version=teller.version if teller is not None else None)
+    settled.create(conn, origin.source, settled.AGAIN if again else settled.LOADED, teller=teller)
     listings.rename_settled(conn, source=origin.source, ceiling=origin.ceiling)
     superseded.take_back_settled(conn, source=origin.source)
     removed = 0
@@ -167,6 +169,7 @@ def reload(conn: Connection, origin: Origin) -> Counts:
     listings.rename_settled(conn, source=origin.source, ceiling=origin.ceiling)
     quote_writes.write_settled(conn, run_id=origin.run_id)
     if origin.file is not None:
+        unended.note_replayed(conn, source=origin.source)
         resolved = ambiguous.resolve_staged(conn, source=origin.source)
     if renewed:
         quote_writes.withdraw(conn, renewed, run_id=origin.run_id, ceiling=origin.ceiling)

@@ -62,6 +62,7 @@ def rename_settled(conn: Connection, *, source: str, ceiling: datetime) -> None:
             select distinct on (s.listing_id) s.listing_id, s.observed_at, s.symbol, s.name, s.symbol_key
             from settled s
             where s.wins
+            and not s.yields
             and s.observed_at <= %(ceiling)s
             order by s.listing_id, s.observed_at desc
         ),

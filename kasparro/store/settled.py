@@ -4,19 +4,58 @@ from attrs import frozen
 from psycopg import sql
 
 from kasparro.store import also_said
+from kasparro.store.also_said import Teller
 from kasparro.store.db import Connection
+
+_NO = sql.SQL("false")
+_NOW = sql.SQL("now() + b.seq * interval '1 microsecond'")
 
 
 @frozen(kw_only=True)
 class Settling:
-    """SQL: the version of its file that a row `b` is of, and whether it gives no quote of listing `l`; `q` is there."""
+    """SQL: the version of its file that a row `b` is of, and whether it gives no quote of listing `l`; `q` is there.
+
+    And when it was said; where another file's quote was later, that stands, and the row `yields` to it.
+    """
 
     version: sql.SQL
-    silent: sql.SQL
+    silent: sql.SQL = _NO
+    said_at: sql.SQL = _NOW
+    yields: sql.SQL = _NO
 
 
-LOADED = Settling(version=sql.SQL("%(version)s::integer"), silent=sql.SQL("false"))
-REPLAYED = Settling(version=sql.SQL("null::integer"), silent=sql.SQL("false"))
+LOADED = Settling(version=sql.SQL("%(version)s::integer"))
+# Of bytes of a file that were read before: rows keep their place among what other files say.
+AGAIN = Settling(
+    version=LOADED.version,
+    said_at=sql.SQL(
+        """
+        coalesce(
+            (
+                select x.said_at
+                from also_said x
+                where x.source = %(source)s
+                and x.slice = %(slice)s
+                and x.listing_id = l.id
+                and x.observed_at = b.observed_at
+                and x.content_hash = b.content_hash
+            ),
+            (select r.last_seen_at from raw_records r where r.source = %(source)s and r.content_hash = b.content_hash),
+            now() + b.seq * interval '1 microsecond'
+        )
+        """
+    ),
+    yields=sql.SQL(
+        """
+        exists (select from file_versions v where v.id = s.shown and v.slice <> %(slice)s)
+        and s.said_at <= coalesce(
+            (select r.last_seen_at from raw_records r where r.source = %(source)s and r.content_hash = s.shown_hash),
+            s.shown_at
+        )
+        """
+    ),
+)
+REPLAYED = Settling(version=sql.SQL("null::integer"))
 # Of the record's own quote it stays; else of the one that contradicted itself, or of its file's when it was last seen:
 # the oldest one, where a migration noted that later. Where a later version of its file contradicts itself, a record
 # does not come back.
@@ -57,7 +96,7 @@ REPLAYED_FILES = Settling(
 )
 
 
-def create(conn: Connection, source: str, settling: Settling, *, version: int | None = None) -> None:
+def create(conn: Connection, source: str, settling: Settling, *, teller: Teller | None = None) -> None:
     """Find each record's listing, whether a later record of the batch has its key, and what it will do to quotes.
 
     There is one listing; the limit only says so to Postgres, which would else compare every record with every listing
@@ -68,36 +107,47 @@ def create(conn: Connection, source: str, settling: Settling, *, version: int | 
         create temporary table settled on commit drop as
         select
             s.*,
+            case
+                when s.shown_at is null then 'inserted'
+                when s.differs and not s.yields then 'updated'
+                else 'unchanged'
+            end as outcome,
             not s.silent and row_number() over (
                 partition by s.listing_id, s.observed_at order by s.silent, s.seq desc
             ) = 1 as wins
         from (
-            select
-                b.seq, b.content_hash, b.symbol, b.name, b.symbol_key, b.observed_at, b.price_usd, b.market_cap_usd,
-                b.volume_24h_usd, b.change_24h_pct, b.rank, b.circulating_supply,
-                l.id as listing_id,
-                case
-                    when q.listing_id is null then 'inserted'
-                    when {quoted} is distinct from {staged} then 'updated'
-                    else 'unchanged'
-                end as outcome,
-                q.file_version as shown,
-                q.content_hash as shown_hash,
-                {version} as file_version,
-                {silent} as silent
-            from batch b
-            cross join lateral (
-                select id
-                from listings
-                where source = %(source)s
-                and external_id = b.external_id
-                limit 1
-            ) l
-            left join quotes q on q.listing_id = l.id and q.observed_at = b.observed_at
-            where b.code is null
+            select s.*, {yields} as yields
+            from (
+                select
+                    b.seq, b.content_hash, b.symbol, b.name, b.symbol_key, b.observed_at, b.price_usd, b.market_cap_usd,
+                    b.volume_24h_usd, b.change_24h_pct, b.rank, b.circulating_supply,
+                    l.id as listing_id,
+                    {quoted} is distinct from {staged} as differs,
+                    q.file_version as shown,
+                    q.content_hash as shown_hash,
+                    q.ingested_at as shown_at,
+                    {version} as file_version,
+                    {said_at} as said_at,
+                    {silent} as silent
+                from batch b
+                cross join lateral (
+                    select id
+                    from listings
+                    where source = %(source)s
+                    and external_id = b.external_id
+                    limit 1
+                ) l
+                left join quotes q on q.listing_id = l.id and q.observed_at = b.observed_at
+                where b.code is null
+            ) s
         ) s
         """
     ).format(
-        quoted=also_said.values("q"), staged=also_said.values("b"), version=settling.version, silent=settling.silent
+        quoted=also_said.values("q"),
+        staged=also_said.values("b"),
+        version=settling.version,
+        silent=settling.silent,
+        said_at=settling.said_at,
+        yields=settling.yields,
     )
-    conn.execute(query, {"source": source, "version": version})
+    conn.execute(query, {"version": None, **(teller.params if teller is not None else {}), "source": source})

@@ -19,7 +19,10 @@ from kasparro.store.quote_writes import Gone
 
 @frozen(kw_only=True)
 class End:
-    """What a batch of a file is to its end: rows `unended` are read again; with one `anew` another version begins."""
+    """What a batch of a file is to its end: rows `unended` are read again; with one `anew` another version begins.
+
+    One `again` is of bytes that were read before, as they are; with `inner` it ends before what was unended in them.
+    """
 
     source: str
     slice: str
@@ -27,6 +30,8 @@ class End:
     ceiling: datetime
     unended: bool
     anew: bool
+    again: bool
+    inner: bool
 
 
 @contextmanager
@@ -54,11 +59,40 @@ def noted(conn: Connection, end: End | None) -> Iterator[None]:
     conn.execute(query, params)
 
 
-def settle(conn: Connection, end: End) -> int:
+def note_replayed(conn: Connection, *, source: str) -> None:
+    """Keep what records say today, which are staged and replayed, that only the ends of their files gave."""
+    conn.execute(
+        """
+        insert into unended_writes (source, slice, kind, key, after, run_id)
+        select
+            u.source, u.slice, 'said', concat_ws(' ', l.id, extract(epoch from b.observed_at), b.content_hash),
+            jsonb_build_object(
+                'source', u.source, 'slice', u.slice, 'listing_id', l.id, 'observed_at', b.observed_at, 'content_hash',
+                b.content_hash
+            ),
+            u.run_id
+        from batch b
+        join unended_writes u on u.source = %(source)s and u.kind = 'record' and u.key = b.content_hash::text
+        join listings l on l.source = u.source and l.external_id = b.external_id
+        where u.before is null
+        and b.code is null
+        on conflict do nothing
+        """,
+        {"source": source},
+    )
+
+
+def settle(conn: Connection, end: End) -> tuple[int, bool]:
     """Put back what the file's end wrote in an earlier run, unless the staged batch says the same; how many quotes go.
 
-    Of a file that was edited, not grown, an older version said it, and that stands.
+    Of a file that was edited, not grown, an older version said it, and that stands. So does an end that says the same
+    and still has not ended, as the second value tells: it is put back when it goes on.
     """
+    is_edited = end.anew and not end.again
+    if end.anew and end.again:
+        _forget_before(conn, end)
+    if end.inner:
+        return 0, False
     params = {"source": end.source, "slice": end.slice, "run_id": end.run_id, "ceiling": end.ceiling}
     same, found = db.one(
         conn.execute(
@@ -75,7 +109,18 @@ def settle(conn: Connection, end: End) -> int:
         )
     )
     if not found:
-        return 0
+        return 0, False
+    if same and end.unended and not is_edited:
+        conn.execute(
+            """
+            update unended_writes
+            set run_id = %(run_id)s
+            where source = %(source)s
+            and slice = %(slice)s
+            """,
+            params,
+        )
+        return 0, True
     conn.execute("create temporary table undone (kind text, key text, before jsonb, after jsonb) on commit drop")
     conn.execute(
         """
@@ -92,14 +137,28 @@ def settle(conn: Connection, end: End) -> int:
         """,
         params,
     )
-    if same or end.anew:
-        return 0
+    if same or is_edited:
+        return 0, False
     removed = _undo_said(conn, end)
     _undo_rejections(conn)
     _undo_names(conn, params)
     _undo_records(conn, params)
     replays.remove_empty_listings(conn, end.source, among=_made_listings(conn))
-    return removed
+    return removed, False
+
+
+def _forget_before(conn: Connection, end: End) -> None:
+    """How it was before the file's end stands for nothing where all of the file is read again."""
+    conn.execute(
+        """
+        delete from unended_writes
+        where source = %(source)s
+        and slice = %(slice)s
+        and kind in ('said', 'rejection')
+        and before is not null
+        """,
+        {"source": end.source, "slice": end.slice},
+    )
 
 
 def _undo_said(conn: Connection, end: End) -> int:
@@ -131,12 +190,14 @@ def _undo_said(conn: Connection, end: End) -> int:
     conn.execute(query)
     rows = conn.execute(
         """
-        select (s).listing_id, (s).observed_at, (s).content_hash, (s).file_version
+        select (s).listing_id, (s).observed_at, (s).content_hash, coalesce(v.id, (s).file_version)
         from (
             select jsonb_populate_record(null::also_said, coalesce(u.after, u.before)) as s
             from undone u
             where u.kind = 'said'
         ) u
+        left join quotes q on q.listing_id = (s).listing_id and q.observed_at = (s).observed_at
+        left join file_versions v on v.id = q.file_version and v.slice = (s).slice
         order by 1, 2, 3
         """
     ).fetchall()
@@ -224,6 +285,25 @@ def _undo_records(conn: Connection, params: dict[str, object]) -> None:
             and s.observed_at = (u.after->>'observed_at')::timestamptz
             and s.content_hash = r.content_hash
         )
+        and not exists (
+            select
+            from undone n
+            cross join lateral (
+                select q.content_hash
+                from quotes q
+                where q.listing_id = (n.after->>'listing_id')::bigint
+                and q.observed_at = (n.after->>'observed_at')::timestamptz
+                union all
+                select x.content_hash
+                from also_said x
+                where x.listing_id = (n.after->>'listing_id')::bigint
+                and x.observed_at = (n.after->>'observed_at')::timestamptz
+            ) s
+            where n.kind = 'said'
+            and n.before is null
+            and n.after->>'content_hash' = u.key
+            and s.content_hash = r.content_hash
+        )
         """,
         params,
     )
@@ -243,13 +323,13 @@ def _undo_records(conn: Connection, params: dict[str, object]) -> None:
 
 
 def _made_listings(conn: Connection) -> list[int]:
-    """The listings that the file's end made, and the staged batch has no quote for."""
+    """The listings that the file's end made, or a replay made of it, and the staged batch has no quote for."""
     rows = conn.execute(
         """
         select l.id
         from undone u
-        join listings l on l.id = u.key::bigint
-        where u.kind = 'listing'
+        join listings l on l.id = coalesce(u.after->>'listing_id', u.after->>'id')::bigint
+        where u.kind in ('listing', 'said')
         and u.before is null
         and l.external_id not in (select external_id from batch where code is null)
         """

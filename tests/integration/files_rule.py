@@ -64,29 +64,37 @@ class Rule:
         if known is not None and text == known.ended + known.rest and not known.reread:
             return
         said = self._said.setdefault(name, {})
+        places: dict[str, int] = {}
+        end = text.rindex("\n") + 1 if upto is None else upto
         if known is not None and text.startswith(known.ended + known.rest) and not known.reread:
             start, version = len(known.ended), known.version
             if known.rest:
                 self._said[name] = said = dict(known.before)
         else:
             start, version = len(HEADER), next(self._clock)
-        end = text.rindex("\n") + 1 if upto is None else upto
+            if known is not None and text.startswith(known.ended + known.rest):
+                # Read again as it was: what others said since then stands.
+                places = {key: each.when for key, each in said.items()}
+                again = min(len(known.ended), end)
+                self._say(said, version, text[start:again], places)
+                start, places = again, places if known.rest == text[again:] else {}
         self._say(said, version, text[start:end])
         before = dict(said)
         rest = text[end:] if upto is None else ""
-        self._say(said, version, rest)
+        self._say(said, version, rest, places)
         self._known[name] = Known(version=version, ended=text[:end], rest=rest, before=before)
 
     def reread(self) -> None:
         """Every file that is still as it was is read anew by the next run."""
         self._known = {name: evolve(known, reread=True) for name, known in self._known.items()}
 
-    def _say(self, said: dict[str, Said], version: int, lines: str) -> None:
+    def _say(self, said: dict[str, Said], version: int, lines: str, places: dict[str, int] | None = None) -> None:
         for line in lines.splitlines():
             symbol, _, note, _, price = line.split(",")
             known, this = said.get(symbol), frozenset({(note, price)})
             rows = known.rows | this if known is not None and known.version == version and self.rejects else this
-            said[symbol] = Said(version=version, rows=rows, price=price, when=next(self._clock))
+            when = (places or {}).get(symbol, next(self._clock))
+            said[symbol] = Said(version=version, rows=rows, price=price, when=when)
 
     def quotes(self) -> dict[str, int]:
         """The price of every key that has one."""

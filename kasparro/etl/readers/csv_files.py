@@ -145,17 +145,23 @@ class _Pages:
     unended: int = 0
     weight: int = 0
     _counted: int = Factory(lambda self: self.place.file.tell(), takes_self=True)
+    _began: int = Factory(lambda self: self.place.tally.offset, takes_self=True)
 
     @property
     def full(self) -> bool:
         """Whether there are enough for a page."""
-        read = self.place.tally.offset - self._counted
+        offset, again = self.place.tally.offset, self.place.again
+        read = offset - self._counted
+        if self._began < again <= offset:
+            # What was read before stands in pages of its own.
+            return True
         return len(self.records) >= self.size or max(read, self.weight) > _PAGE_BYTES
 
     def take(self, *, last: bool = False, unclosed: str = "") -> Page:
         """The page of all of them; the next one begins empty."""
         place, counted = self.place, self._counted
         self._counted = place.file.tell()
+        offset, again = place.tally.offset, self._began < place.again
         page = Page(
             slice=self.slice,
             records=self.records,
@@ -166,7 +172,10 @@ class _Pages:
             last=last,
             anew=self.anew,
             unended=self.unended,
+            again=again,
+            inner=again and offset <= place.again and not self.unended,
         )
+        self._began = offset
         self.records, self.unended, self.weight, self.anew = [], 0, 0, False
         return page
 

@@ -28,7 +28,8 @@ class Place:
 
     Without columns nothing is read yet: the first row may still grow. `skip_lines` lines, and the header
     where `at_top`, come before the first record. It is read `anew` where another
-    version of it was read before. `old_mac` files end their lines with carriage returns; the rest of one that ends in
+    version of it was read before; up to the offset `again` its bytes are as they were.
+    `old_mac` files end their lines with carriage returns; the rest of one that ends in
     a quoted field, and has the digest `given_up`, was waited for in vain. What follows the known bytes is the `same` as
     when it was last read.
     """
@@ -42,6 +43,7 @@ class Place:
     old_mac: bool = False
     given_up: str = ""
     anew: bool = False
+    again: int = 0
     same: bool = False
 
     def position(self, unclosed: str, *, last: bool) -> dict[str, Any]:
@@ -58,6 +60,7 @@ class Place:
             "packed": self.layout.packed,
             "below": self.layout.below,
             "old_mac": self.old_mac,
+            "again": self.again if self.again >= self.tally.offset and not last else 0,
             "unclosed": unclosed or self.tally.unclosed,
             "tail": [self.tally.tail_bytes, self.tally.tail.hexdigest()] if last and self.tally.tail_bytes else [],
         }
@@ -71,11 +74,11 @@ def find(file: BinaryIO, files: Files, checkpoint: Checkpoint, wanted: Wanted) -
     Raises TruncatedError, LayoutError for a header that cannot be used, and UnclosedQuoteError for one that does not
     end.
     """
-    resumed, changed = _resume(file, files, checkpoint)
+    resumed, changed, again = _resume(file, files, checkpoint)
     if resumed is not None:
         return resumed
     file.seek(0)
-    return evolve(_begin(file, files, wanted), anew=changed)
+    return evolve(_begin(file, files, wanted), anew=changed, again=again)
 
 
 def rows(place: Place, files: Files) -> Iterator[Row]:
@@ -95,8 +98,9 @@ def rows(place: Place, files: Files) -> Iterator[Row]:
     yield from found
 
 
-def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> tuple[Place | None, bool]:
-    """The place to read on from, where there is one; and whether what was read, if anything was, has changed."""
+def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> tuple[Place | None, bool, int]:
+    """The place to read on from, where there is one; whether what was read, if anything was, is to be read anew; and
+    up to where its bytes are as they were."""
     position = checkpoint.position
     known = int(position.get("offset", 0))
     old_mac = bool(position.get("old_mac"))
@@ -111,13 +115,16 @@ def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> tuple[Place
             "Under another name it is read as a new file"
         )
     as_it_was = tally.hasher.hexdigest() == checkpoint.validators.get("prefix")
-    if (known and not as_it_was) or checkpoint.validators.get("reading", files.reading) != files.reading:
-        return None, True
+    if known and not as_it_was:
+        return None, True, 0
     same, stands = _compare_tail(
         stream, known, position.get("tail", []), wide=file if encoding.startswith("utf-16") else None
     )
+    again = int(position.get("again", 0))
+    if checkpoint.validators.get("reading", files.reading) != files.reading:
+        return None, True, max(known, again) if stands else 0
     if not known or not stands:
-        return None, not stands
+        return None, not stands, 0
     form = Form(
         encoding=encoding,
         delimiter=position.get("delimiter", csv_form.PLAIN.delimiter),
@@ -133,9 +140,9 @@ def _resume(file: BinaryIO, files: Files, checkpoint: Checkpoint) -> tuple[Place
     )
     place = Place(
         file=stream, tally=tally, form=form, layout=evolve(layout, below=position.get("below", "")), old_mac=old_mac,
-        given_up=position.get("unclosed", ""), same=same,
+        given_up=position.get("unclosed", ""), again=again, same=same,
     )  # fmt: skip
-    return place, False
+    return place, False, again
 
 
 def _compare_tail(stream: BinaryIO, known: int, tail: list[Any], *, wide: BinaryIO | None) -> tuple[bool, bool]:
