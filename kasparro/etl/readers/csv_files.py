@@ -165,7 +165,7 @@ class _Pages:
         page = Page(
             slice=self.slice,
             records=self.records,
-            position=place.position(unclosed, last=last),
+            position=place.position(unclosed, with_tail=last or self.unended > 0),
             validators={"prefix": place.tally.hasher.hexdigest(), "reading": self.reading},
             constants=self.constants,
             bytes_read=self._counted - counted,

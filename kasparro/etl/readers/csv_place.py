@@ -46,10 +46,10 @@ class Place:
     again: int = 0
     same: bool = False
 
-    def position(self, unclosed: str, *, last: bool) -> dict[str, Any]:
+    def position(self, unclosed: str, *, with_tail: bool) -> dict[str, Any]:
         """What a checkpoint keeps of it, and the digest to wait for; what is as in plain files is left out.
 
-        After the `last` row it has the size and the digest of what is to be read again.
+        `with_tail` it has the size and the digest of what is to be read again, as far as it was read.
         """
         if not self.layout.columns:
             return {"offset": 0, "columns": []}
@@ -60,9 +60,9 @@ class Place:
             "packed": self.layout.packed,
             "below": self.layout.below,
             "old_mac": self.old_mac,
-            "again": self.again if self.again >= self.tally.offset and not last else 0,
+            "again": self.again if self.again >= self.tally.offset and not with_tail else 0,
             "unclosed": unclosed or self.tally.unclosed,
-            "tail": [self.tally.tail_bytes, self.tally.tail.hexdigest()] if last and self.tally.tail_bytes else [],
+            "tail": [self.tally.tail_bytes, self.tally.tail.hexdigest()] if with_tail and self.tally.tail_bytes else [],
         }
         kept = {key: value for key, value in unusual.items() if value}
         return {"offset": self.tally.offset, "columns": self.layout.columns, **kept}
