@@ -53,32 +53,48 @@ def insert_staged(conn: Connection, *, source: str) -> None:
 def rename_settled(conn: Connection, *, source: str, ceiling: datetime) -> None:
     """Call listings as their newest records say, of those for one time the last one: wherever batches end.
 
-    Also where these contradict others: also_said remembers them, as latest_quotes does others. Future-dated ones do not
-    count.
+    Also where these contradict others: also_said remembers them, as latest_quotes does others, and staged ones that are
+    replayed are rejected by now. Future-dated ones do not count.
     """
     conn.execute(
         """
         with newest as (
-            select distinct on (s.listing_id) s.listing_id, s.observed_at, s.symbol, s.name, s.symbol_key
-            from settled s
-            where s.wins
-            and not s.yields
-            and s.observed_at <= %(ceiling)s
-            order by s.listing_id, s.observed_at desc
+            select distinct on (listing_id) listing_id, observed_at, said_at, symbol, name, symbol_key
+            from (
+                select listing_id, observed_at, said_at, symbol, name, symbol_key
+                from settled
+                where wins
+                and not yields
+                union all
+                select l.id, b.observed_at, r.last_seen_at, b.symbol, b.name, b.symbol_key
+                from batch b
+                join listings l on l.source = %(source)s and l.external_id = b.external_id
+                join raw_records r on r.source = %(source)s and r.content_hash = b.content_hash
+                where b.code = 'ambiguous_key'
+            ) s
+            where observed_at <= %(ceiling)s
+            order by listing_id, observed_at desc, said_at desc
         ),
         changed as (
             select n.*, l.symbol_key as old_symbol_key
             from newest n
             join listings l on l.id = n.listing_id
-            left join latest_quotes t on t.listing_id = n.listing_id
             where (l.symbol, l.name) is distinct from (n.symbol, n.name)
-            and (t.observed_at is null or n.observed_at >= t.observed_at)
+            and not exists (
+                select
+                from latest_quotes t
+                join quotes q on q.listing_id = t.listing_id and q.observed_at = t.observed_at
+                left join raw_records r on r.source = %(source)s and r.content_hash = q.content_hash
+                where t.listing_id = n.listing_id
+                and (t.observed_at, coalesce(r.last_seen_at, q.ingested_at)) > (n.observed_at, n.said_at)
+            )
             and not exists (
                 select
                 from also_said x
+                left join raw_records r on r.source = %(source)s and r.content_hash = x.content_hash
                 where x.listing_id = n.listing_id
-                and x.observed_at > n.observed_at
                 and x.observed_at <= %(ceiling)s
+                and (x.observed_at, coalesce(r.last_seen_at, x.said_at)) > (n.observed_at, n.said_at)
             )
         ),
         noted as (

@@ -8,6 +8,9 @@ from kasparro.store.also_said import Teller
 from kasparro.store.db import Connection
 
 _NO = sql.SQL("false")
+_SEEN = sql.SQL(
+    "(select r.last_seen_at from raw_records r where r.source = %(source)s and r.content_hash = b.content_hash)"
+)
 _NOW = sql.SQL("now() + b.seq * interval '1 microsecond'")
 
 
@@ -55,7 +58,7 @@ AGAIN = Settling(
         """
     ),
 )
-REPLAYED = Settling(version=sql.SQL("null::integer"))
+REPLAYED = Settling(version=sql.SQL("null::integer"), said_at=_SEEN)
 # Of the record's own quote it stays; else of the one that contradicted itself, or of its file's when it was last seen:
 # the oldest one, where a migration noted that later. Where a later version of its file contradicts itself, a record
 # does not come back.
@@ -93,6 +96,7 @@ REPLAYED_FILES = Settling(
         and not exists (select from ambiguous a where a.content_hash = b.content_hash and not a.contested)
         """
     ),
+    said_at=_SEEN,
 )
 
 

@@ -302,6 +302,17 @@ def test_listing_keeps_its_name_when_rows_that_say_the_same_are_replayed(world, 
     assert world.etl.rows("select name from listings") == [("f",)]
 
 
+def test_listing_is_called_the_same_when_rows_that_contradict_each_other_are_replayed(world):
+    """Rejected or not, the last one that was read counts; what the mended map makes of it, too."""
+    world.fields = {"name": FieldMap(paths=("note",), type="text")}
+    world.write({"a": [row("A", "1", "a")], "b": [row("A", "1", "b"), row("A", "2", "c")]})
+    world.run(batch_records=1)
+    for mended, name in ((world.fields, "c"), ({"name": FieldMap(template="No. {price}", type="text")}, "No. 2")):
+        world.fields = mended
+        assert not world.replay(rejected=False)
+        assert world.etl.rows("select name from listings") == [(name,)]
+
+
 def test_quote_has_a_version_when_a_record_from_before_there_were_any_is_replayed(world):
     """The oldest one of its file, so that rows that are to come contradict it."""
     world.write({"a": [row("A", "1x"), B1]})
