@@ -201,7 +201,7 @@ def keep_moved(conn: Connection, stale: Sequence[Gone]) -> list[Gone]:
     """Keep what the records of stale quotes, which are staged, say today of other keys, for their files; of which keys.
 
     A record may stand in several files, and replayed it gives the quote of one: here it is kept for the quote's own,
-    unless that contradicts itself there.
+    unless that contradicts itself there. What this file said earlier goes.
     """
     query = sql.SQL(
         """
@@ -240,11 +240,25 @@ def keep_moved(conn: Connection, stale: Sequence[Gone]) -> list[Gone]:
                 and n.file_version = m.file_version
             )
             on conflict do nothing
+            returning slice, listing_id, observed_at, content_hash
+        ),
+        older as (
+            select q.listing_id, q.observed_at, q.content_hash, q.file_version
+            from kept k
+            join quotes q on q.listing_id = k.listing_id and q.observed_at = k.observed_at
+            join file_versions v on v.id = q.file_version and v.slice = k.slice
+            join raw_records n on n.source = v.source and n.content_hash = k.content_hash
+            join raw_records o on o.source = v.source and o.content_hash = q.content_hash
+            where o.last_seen_at < n.last_seen_at
         )
-        select distinct listing_id, observed_at
+        select distinct listing_id, observed_at, o.content_hash, o.file_version
         from moved
+        left join older o using (listing_id, observed_at)
         order by listing_id, observed_at
         """
     ).format(columns=COLUMNS)
     keys = {"listing_ids": [each.listing_id for each in stale], "times": [each.observed_at for each in stale]}
-    return [Gone(listing_id=id_, observed_at=at) for id_, at in conn.execute(query, keys).fetchall()]
+    return [
+        Gone(listing_id=id_, observed_at=at, content_hash=hash_, file_version=of)
+        for id_, at, hash_, of in conn.execute(query, keys).fetchall()
+    ]
