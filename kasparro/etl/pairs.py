@@ -35,7 +35,10 @@ _PLAIN = frozenset({
     "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
 })  # fmt: skip
 # What others are priced in before these are: BTC is priced in USDT, not USDT in BTC, whatever comes first in a name.
-_PRICED_IN = {"btc": 2, "xbt": 2, "eth": 1, "bnb": 0} | dict.fromkeys(currencies.STABLE, 3)
+_PRICED_IN = {
+    "btc": 2, "xbt": 2, "wbtc": 2, "eth": 1, "weth": 1, "bnb": 0, "wbnb": 0,
+    **dict.fromkeys((*currencies.STABLE, "eurt", "eurc", "euri", "eurs"), 3),
+}  # fmt: skip
 # What a pair may be priced in besides: coins, and tokens that follow the euro.
 _QUOTES = frozenset({"btc", "eth", "bnb", "xbt", "wbtc", "weth", "wbnb", "eurt", "eurc", "euri", "eurs"})
 # What a pair without a sign between its parts is priced in where the coin is none of the known ones.

@@ -270,6 +270,8 @@ IN_EUROS = [
     ("USD-BTC.csv", "price", "", None),
     ("BTC_ETH.csv", "price", "", None),
     ("ETH BTC SOL.csv", "price", "", None),
+    ("BTC_EURC.csv", "price", "", "EURC"),
+    ("ETH-WBTC.csv", "price", "", "WBTC"),
     ("BTC-EUR.csv", "price", 'currency = { path = "name", value = "USD", accept = ["N"] }', None),
     ("BTC-USD.csv", "price", "", None),
     ("MNT_daily.csv", "price", "", None),
@@ -289,6 +291,15 @@ def test_file_is_an_error_when_its_name_says_another_currency(shown, tmp_path, n
     with pytest.raises(SliceError, match=f"says {said}, and no column") as caught:
         shown(content, name=name, **changes)
     assert (caught.value.code, "value =" in caught.value.message) == ("wrong_currency", False)
+
+
+def test_currency_in_a_name_is_no_dollar_when_the_pattern_cuts_it_short(shown):
+    """USD is the beginning of USDT."""
+    changes = {"files": "name_pattern = '(?P<quote>USD|EUR)'", "fields": 'currency = "quote"'}
+    assert shown(TWO, name="BTCUSD.csv", **changes) == ["1.5", "2.5"]
+    assert shown(TWO, name="BTCEUR.csv", **changes) == ["wrong_currency"] * 2
+    with pytest.raises(SliceError, match="says USDT, and no column"):
+        shown(TWO, name="BTCUSDT.csv", **changes)
 
 
 def test_name_of_a_file_counts_no_more_when_it_was_read_before_or_the_map_accepts_it(tmp_path):

@@ -3,7 +3,7 @@
 What a column of the file says is not looked at here: it counts row by row.
 """
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Mapping
 from pathlib import PurePath
 
 from kasparro.errors import SliceError
@@ -15,7 +15,7 @@ from kasparro.etl.source import CURRENCY
 
 
 def check(
-    fields: Mapping[str, FieldMap], constants: Iterable[str], layout: Layout, file_name: str, *, at_top: bool
+    fields: Mapping[str, FieldMap], constants: Mapping[str, str], layout: Layout, file_name: str, *, at_top: bool
 ) -> None:
     """Raises SliceError for a name that says what the map contradicts, and does not `accept`.
 
@@ -33,13 +33,15 @@ def check(
                 f"all the same, say so with {key} = {{ value = {value}, accept = [{listed}] }}; nothing of it was read",
                 code="wrong_symbol",
             )
-    if other := _other_currency(fields, known, layout, path):
+    if other := _other_currency(fields, constants, layout, path):
         where, currency = other
+        # The longer one first: USD is the beginning of USDT.
+        pattern = f'such as "(?P<currency>{currency}|USD)"' if pairs.is_fiat(currency) else "as a group"
         raise SliceError(
             f"{file_name}: {where} says {currency}, and no column says that prices are in US dollars; others are never "
-            "loaded: narrow files.glob, or have files.name_pattern find the currency of each, such as "
-            f'"(?P<currency>USD|{currency})", with currency = "currency"; if they are dollars all the same, currency '
-            f'takes accept = ["{currency}"]; nothing of it was read',
+            f"loaded: narrow files.glob, or have files.name_pattern find the currency of each, {pattern}, with "
+            f'currency = "currency"; if they are dollars all the same, currency takes accept = ["{currency}"]; nothing '
+            "of it was read",
             code="wrong_currency",
         )
 
@@ -58,26 +60,30 @@ def _other_coins(key: str, own: FieldMap, path: PurePath) -> list[str]:
 
 
 def _other_currency(
-    fields: Mapping[str, FieldMap], known: Set[str], layout: Layout, path: PurePath
+    fields: Mapping[str, FieldMap], constants: Mapping[str, str], layout: Layout, path: PurePath
 ) -> tuple[str, str] | None:
     """Where a file's name, or the nearest of its folders, says that prices are in another currency, or coin; and which.
 
-    None where it is the dollar, or a column says what counts.
+    None where it is the dollar, or a column says what counts, or the map says another one, which no row passes with.
     """
-    currency, prices = fields.get(CURRENCY, FieldMap()), known & set(fields["price_usd"].paths)
-    foreign = currency.value is not None and currency.value.casefold() not in number_text.DOLLARS
-    if (foreign and not currency.paths) or known & set(currency.paths):
+    columns, currency, symbol = set(csv_layout.available(layout)), fields.get(CURRENCY, FieldMap()), fields["symbol"]
+    prices, given = columns & set(fields["price_usd"].paths), _given(currency, constants)
+    if columns & set(currency.paths) or (given and given.casefold() not in number_text.DOLLARS):
         return None
     if layout.spread and layout.value in prices:
         prices = {layout.columns[number] for number in layout.spread}
     if not prices or all("usd" in currencies.named(each) for each in prices):
         return None
-    own, symbol = fields["symbol"], pairs.file_name(path).symbol
     # What is priced in a coin is not that coin; and a code by itself, such as MNT, may be a coin's.
-    mine = {tickers.coin(each) for each in (own.value or "", *own.accept)}
-    doubtful = currencies.CODES - currencies.MAJOR if not symbol else frozenset()
+    mine = {tickers.coin(each) for each in (_given(symbol, constants), *symbol.accept)}
+    doubtful = currencies.CODES - currencies.MAJOR if not pairs.file_name(path).symbol else frozenset()
     accepted = {code for word in currency.accept for code in (word.casefold(), *currencies.named(word))}
-    for where, words in pairs.priced_in(path, listed=not known.isdisjoint(own.paths)):
+    for where, words in pairs.priced_in(path, listed=not columns.isdisjoint(symbol.paths)):
         if found := [each for each in words if each not in doubtful and tickers.coin(each) not in mine]:
             return (where, found[-1].upper()) if found[-1] not in {"usd", *accepted} else None
     return None
+
+
+def _given(field: FieldMap, constants: Mapping[str, str]) -> str:
+    """What the name of the file, by name_pattern, or else the map says for all rows."""
+    return next((constants[path] for path in field.paths if path in constants), field.value or "")
