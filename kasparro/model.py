@@ -270,7 +270,7 @@ class Listing:
 
 @frozen(kw_only=True)
 class MatchListing:
-    """What matching knows of a listing; one is `superseded` when its source has another id for the same thing now."""
+    """What matching knows of a listing; `superseded_by` is the drift after which its source has another id for it."""
 
     id: int
     source: str
@@ -278,7 +278,7 @@ class MatchListing:
     symbol: str
     name: str
     asset_id: int
-    superseded: bool = False
+    superseded_by: int | None = None
 
 
 @frozen(kw_only=True)

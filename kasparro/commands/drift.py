@@ -88,15 +88,16 @@ def _meaning(drift: Mapping[str, Any], where: str, *, is_accepted: bool) -> str:
 
 def _meaning_of_values(drift: Mapping[str, Any], where: str, *, is_accepted: bool) -> str:
     path, replay = repr(drift["path"]), f"kasparro replay --source {drift['source']}"
+    renumbered = "external_id" in drift["details"].get("fields", ())
+    which = "old" if is_accepted else "new"
+    ids = f", and listings with {which} ids are superseded until they are quoted again" if renumbered else ""
     if not is_accepted:
         return (
-            f"{where}'s field {path} is to say what it said before, from the next run on. What was read meanwhile is "
-            f"kept out; the quotes that were made of it go with {replay} --raw"
+            f"{where}'s field {path} is to say what it said before, from the next run on{ids}. What was read meanwhile "
+            f"is kept out; the quotes that were made of it go with {replay} --raw"
         )
     if drift["details"].get("let_in"):
         return f"{where}'s records that were kept out for its field {path} come in with {replay}, and no others"
-    renumbered = "external_id" in drift["details"].get("fields", ())
-    ids = ", and listings with old ids are superseded until they are quoted again" if renumbered else ""
     return (
         f"{where}'s field {path} may say what it says now{ids}. What was kept out comes in with {replay}. If it was "
         f"wrong: kasparro drift reject {drift['id']}, then {replay} --raw"

@@ -30,7 +30,7 @@ def match(listings: Sequence[MatchListing]) -> list[Match]:
 
 
 def _match_group(members: list[MatchListing]) -> list[Match]:
-    if max(Counter((member.source, member.superseded) for member in members).values()) > 1:
+    if max(Counter((member.source, member.superseded_by) for member in members).values()) > 1:
         # Two things of one source share symbol and name: which of them another source means, nobody knows.
         return [
             _belongs(member, member, own_slug(member.source, member.external_id), "ambiguous") for member in members

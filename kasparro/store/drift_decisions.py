@@ -29,6 +29,11 @@ class _Kept:
         """Whether it is about values that are others than before."""
         return bool(self.details.get("rescaled"))
 
+    @property
+    def renumbers(self) -> bool:
+        """Whether it is about ids that are others than before."""
+        return "external_id" in self.details.get("fields", ()) and (self.rescaled or self.renamed_to is not None)
+
 
 def accept(conn: Connection, drift_id: int) -> str:
     """Take a drift for the new usual; a rename is in force from now on. Its new status.
@@ -40,6 +45,8 @@ def accept(conn: Connection, drift_id: int) -> str:
     kept = _lock(conn, drift_id)
     if kept.status == "accepted":
         return kept.status
+    if kept.renumbers and kept.status != "resolved":
+        superseded.swap(conn, kept.source, kept.id)
     if kept.rescaled and kept.status != "open":
         return _close(conn, kept, "accepted", details={"let_in": True})
     if kept.kind is DriftKind.RENAMED and kept.status in ("open", "rejected"):
@@ -54,15 +61,14 @@ def accept(conn: Connection, drift_id: int) -> str:
         sketch["accepted"] = True
     _rewrite_baselines(conn, kept, gone=kept.path, come=kept.renamed_to or kept.path, usual=sketch)
     drifts.supersede(conn, kept.id, kept.details)
-    if "external_id" in kept.details.get("fields", ()) and (kept.rescaled or kept.renamed_to is not None):
-        superseded.mark(conn, kept.source, kept.id)
     return _close(conn, kept, "accepted")
 
 
 def reject(conn: Connection, drift_id: int) -> str:
     """Undo what was accepted or mapped by itself; a rename that was rejected is not proposed again. Its new status.
 
-    What was read by an accepted drift of values is kept out from now on: a replay of all takes its quotes away.
+    What was read by an accepted drift of values is kept out from now on: a replay of all takes its quotes away. Of ids,
+    the new ones are superseded.
     Raises NotFoundError, and KasparroError for what cannot be rejected.
     """
     kept = _lock(conn, drift_id)
@@ -75,7 +81,8 @@ def reject(conn: Connection, drift_id: int) -> str:
             code="drift_open",
         )
     if kept.status == "accepted":
-        superseded.unmark(conn, kept.source, kept.id)
+        if kept.renumbers:
+            superseded.swap(conn, kept.source, kept.id)
         if kept.rescaled:
             held_drifts.keep_out(conn, kept.id)
         if not kept.details.get("let_in"):

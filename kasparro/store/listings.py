@@ -180,7 +180,7 @@ def list_by_symbols(conn: Connection, symbol_keys: Sequence[str]) -> list[MatchL
     """Every listing of these symbol groups, of all sources, by source and external_id."""
     rows = conn.execute(
         """
-        select l.id, l.source, l.external_id, l.symbol, l.name, l.asset_id, l.superseded_by is not null
+        select l.id, l.source, l.external_id, l.symbol, l.name, l.asset_id, l.superseded_by
         from listings l
         where l.symbol_key = any(%(symbol_keys)s)
         order by l.source, l.external_id
@@ -195,9 +195,9 @@ def list_by_symbols(conn: Connection, symbol_keys: Sequence[str]) -> list[MatchL
             symbol=symbol,
             name=name,
             asset_id=asset_id,
-            superseded=is_superseded,
+            superseded_by=drift_id,
         )
-        for id_, source, external_id, symbol, name, asset_id, is_superseded in rows
+        for id_, source, external_id, symbol, name, asset_id, drift_id in rows
     ]
 
 

@@ -6,24 +6,18 @@ They stay with their asset beside the listing that has the new id: matching tell
 from kasparro.store.db import Connection
 
 
-def mark(conn: Connection, source: str, drift_id: int) -> None:
-    """All listings of a source, by an accepted drift of their ids: what the source still calls so is quoted again."""
-    _change(conn, source, drift_id, of=None)
+def swap(conn: Connection, source: str, drift_id: int) -> None:
+    """A person decided about other ids: listings that count become superseded by this drift, and the other way round.
 
-
-def unmark(conn: Connection, source: str, drift_id: int) -> None:
-    """None of the listings of a source is superseded by this drift any more."""
-    _change(conn, source, None, of=drift_id)
-
-
-def _change(conn: Connection, source: str, drift_id: int | None, *, of: int | None) -> None:
+    Accepted, that is all there are, and what the source still calls so is quoted again; rejected, those with new ids.
+    """
     conn.execute(
         """
         with changed as (
             update listings
-            set superseded_by = %(drift_id)s
+            set superseded_by = case when superseded_by is null then %(drift_id)s::bigint end
             where source = %(source)s
-            and superseded_by is not distinct from %(of)s
+            and (superseded_by is null or superseded_by = %(drift_id)s)
             returning symbol_key
         )
         insert into symbols_to_match (source, symbol_key)
@@ -33,7 +27,7 @@ def _change(conn: Connection, source: str, drift_id: int | None, *, of: int | No
         on conflict (source, symbol_key) do update
         set symbol_key = excluded.symbol_key
         """,
-        {"source": source, "drift_id": drift_id, "of": of},
+        {"source": source, "drift_id": drift_id},
     )
 
 

@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from etl_fixtures import HOUR, LONG, NOON, page, record, source
 
+from kasparro.store import drift_decisions
+
 pytest_plugins = ("etl_checks",)
 
 PAPRIKA, GECKO = source("coinpaprika"), source("coingecko")
@@ -45,6 +47,32 @@ def test_listings_are_told_apart_when_a_source_gets_a_second_one_of_the_name(etl
     found = assets(etl)
     assert found["coinpaprika", "a"] == found["coingecko", "b"] == ("x-token", "exact")
     assert found["coingecko", "c"] == ("x-other", "own")
+
+
+def decide(etl, what):
+    """Decide about the only drift, and let the other source have all that is new matched."""
+    with etl.database.transaction() as conn:
+        what(conn, etl.value("select id from drifts"))
+    etl.run(page(), of=GECKO)
+
+
+def test_assets_stay_whole_when_a_source_changes_its_ids_and_goes_back(etl):
+    """Accepted, the old listings are superseded, rejected, the new ones: once they were quoted, nothing falls apart."""
+
+    def coins(prefix, hours):
+        return page(*(coin(f"{prefix}{n}", f"S{n}", f"Coin {n}", at=NOON + hours * HOUR) for n in range(12)))
+
+    expected = {(f"s{n}-coin-{n}", "exact") for n in range(12)}
+    for each in (PAPRIKA, GECKO):
+        etl.run(coins("old", 0), of=each)
+    etl.run(coins("new", 1), of=PAPRIKA)
+    decisions = (drift_decisions.accept, "new"), (drift_decisions.reject, "old"), (drift_decisions.accept, "new")
+    for hours, (decision, prefix) in enumerate(decisions, start=2):
+        decide(etl, decision)
+        assert {*assets(etl).values()} == expected
+        assert etl.run(coins(prefix, hours), of=PAPRIKA).counts.inserted == 12
+        assert {*assets(etl).values()} == expected
+    etl.replayable = False
 
 
 def test_both_symbol_groups_are_matched_anew_when_a_listing_is_renamed(etl):

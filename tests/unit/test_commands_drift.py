@@ -37,6 +37,7 @@ from kasparro.commands import drift
             "come in with kasparro replay --source mine, and",
         ),
         ({"details": {"rescaled": True, "fields": ["external_id"]}}, "accepted", "old ids are superseded until"),
+        ({"details": {"rescaled": True, "fields": ["external_id"]}}, "rejected", "new ids are superseded until"),
     ],
 )
 def test_decision_says_what_follows_from_it(changes: dict[str, Any], status: str, said: str) -> None:

@@ -54,10 +54,11 @@ def test_nobody_is_matched_when_a_source_has_two_of_them():
 
 
 def test_listings_are_one_asset_when_a_source_calls_it_by_another_id_now():
-    """The one that is superseded stays with it; two of them are still two things."""
-    old, new, other = listing("a", "x", superseded=True), listing("a", "x2"), listing("b", "y")
+    """The one that is superseded stays with it, however often ids changed; two by one change are still two things."""
+    old, new, other = listing("a", "x", superseded_by=1), listing("a", "x2"), listing("b", "y")
     assert set(assets(old, new, other).values()) == {("btc-bitcoin", "exact")}
-    assert {method for _, method in assets(old, listing("a", "x3", superseded=True), new).values()} == {"ambiguous"}
+    assert {method for _, method in assets(old, listing("a", "x3", superseded_by=1), new).values()} == {"ambiguous"}
+    assert {method for _, method in assets(old, listing("a", "x3", superseded_by=2), new).values()} == {"exact"}
 
 
 def test_asset_carries_the_names_of_the_first_source_when_spellings_differ():
