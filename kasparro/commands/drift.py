@@ -10,16 +10,17 @@ from kasparro.commands import logs, output
 from kasparro.commands.listing import Listing
 from kasparro.commands.signals import Stop
 from kasparro.config import Config
+from kasparro.etl import refusals
 from kasparro.etl.field_rules import REQUIRED_FIELDS
 from kasparro.fields import DriftAction
 from kasparro.store import drift_decisions, drift_records, schedules
 from kasparro.store.bounded import BoundedDatabase
 
 _HEADERS = (
-    "id", "source", "slice", "kind", "field", "renamed to", "confidence", "action", "in force", "status", "first seen",
-    "last seen",
+    "id", "source", "slice", "kind", "field", "renamed to", "values", "confidence", "action", "in force", "status",
+    "first seen", "last seen",
 )  # fmt: skip
-_KEYS = ("path", "renamed_to", "confidence", "action", "in_force", "status", "first_seen_at", "last_seen_at")
+_KEYS = ("confidence", "action", "in_force", "status", "first_seen_at", "last_seen_at")
 
 
 def run(args: argparse.Namespace, config: Config, stop: Stop) -> int:
@@ -51,8 +52,11 @@ def _list(args: argparse.Namespace, app: App) -> int:
 
 
 def _row(each: Mapping[str, Any]) -> list[object]:
-    kind = f"{each['kind']}, by its values" if each["details"].get("rescaled") else each["kind"]
-    return [str(each["id"]), each["source"], each["slice"] or None, kind, *(each[key] for key in _KEYS)]
+    details = each["details"]
+    kind = f"{each['kind']}, by its values" if details.get("rescaled") else each["kind"]
+    values = refusals.shown(float(details.get("factor") or 0), details.get("example")) or None
+    first = [str(each["id"]), each["source"], each["slice"] or None, kind, each["path"], each["renamed_to"], values]
+    return [*first, *(each[key] for key in _KEYS)]
 
 
 _LISTING = Listing(

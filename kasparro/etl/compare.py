@@ -13,7 +13,7 @@ from typing import Any
 from attrs import evolve
 
 from kasparro.etl import content, drift, inputs, profile, refusals, usual
-from kasparro.etl.content import Change, Past
+from kasparro.etl.content import Past
 from kasparro.etl.drift import Difference
 from kasparro.etl.field_map import FieldMap
 from kasparro.etl.field_rules import REQUIRED_FIELDS
@@ -21,6 +21,7 @@ from kasparro.etl.job import Job
 from kasparro.etl.normalise import Compiler, Normaliser
 from kasparro.etl.policies import Policy
 from kasparro.etl.profile import Profile
+from kasparro.etl.scales import Change, Finding
 from kasparro.etl.source import Kind
 from kasparro.etl.usual import Usual
 from kasparro.fields import Drift, DriftAction, DriftKind, FieldNotes, KnownFields, OpenDrift, Rename
@@ -104,20 +105,22 @@ class Watch:
         if self._slice.startswith(BACKFILL_PREFIX) or is_within_file:
             return []
         changes = self._changes(page, known)
-        self._as_before |= {name for name, change in changes.items() if change is Change.NONE}
+        self._as_before |= {name for name, finding in changes.items() if finding.change is Change.NONE}
         found = {}
-        for name, change in changes.items():
+        for name, finding in changes.items():
             # An id that is made of symbol and name alone has no path of its own.
             reads = self._maps[name].reads or self._maps["symbol" if name == "external_id" else name].reads
             for path in (path for paths in reads for path in paths):
-                if change is not Change.NONE and path in seen.fields and path not in known.accepted:
+                if finding.change is not Change.NONE and path in seen.fields and path not in known.accepted:
                     found[path] = Difference(
                         path=path,
                         kind=DriftKind.TYPE_CHANGED,
                         before=self._baseline.get(path),
                         after=usual.of(seen.fields[path], seen.records),
-                        certain=change is Change.CERTAIN,
+                        certain=finding.change is Change.CERTAIN,
                         rescaled=True,
+                        factor=finding.factor,
+                        example=finding.example,
                     )
         return list(found.values())
 
@@ -125,7 +128,7 @@ class Watch:
         """Whether a page is the first one of a file: of what comes behind it in the file, that was compared."""
         return self._seen.pages == 1 and (page.anew or not self._resumes)
 
-    def _changes(self, page: Page, known: KnownFields) -> dict[str, Change]:
+    def _changes(self, page: Page, known: KnownFields) -> dict[str, Finding]:
         """How each quote field changed; since a drift of its values that is open, where there is one.
 
         What was loaded since such a drift was seen is no measure of whether it is over.
@@ -141,10 +144,10 @@ class Watch:
             doubted=frozenset(since),
             held=frozenset(name for name, one in since.items() if one.held and one in known.open) - self._as_before,
         )
-        found: dict[str, Change] = {}
+        found: dict[str, Finding] = {}
         for before in {None, *since.values()}:
             changes = content.changes(self._pairs(page, self.normalise, before), self._past.find_names, read)
-            found |= {name: change for name, change in changes.items() if since.get(name) is before}
+            found |= {name: finding for name, finding in changes.items() if since.get(name) is before}
         return found
 
     def _pairs(self, page: Page, read: Normaliser, before: OpenDrift | None = None) -> list[content.Pair]:
@@ -176,8 +179,7 @@ class Watch:
                 "renamed_to": drifted.renamed_to,
                 "action": drifted.action.value,
                 "confidence": drifted.confidence,
-                "rescaled": each.rescaled,
-                "fields": drifted.details["fields"],
+                **{name: drifted.details[name] for name in ("fields", "rescaled", "factor", "example")},
             }
             logger.log(logging.INFO if is_old else logging.WARNING, "field drifted", extra=fields)
         self._put_in_force([_rename(each) for each in news if each.action is DriftAction.MAPPED])
@@ -284,5 +286,7 @@ def _details(each: Difference, names: list[str], input_name: str) -> dict[str, A
         "after": each.after.as_json() if each.after else None,
         "margin": each.margin,
         "rescaled": each.rescaled,
+        "factor": each.factor,
+        "example": each.example,
         "baselines": [input_name],
     }

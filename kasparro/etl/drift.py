@@ -39,7 +39,7 @@ _FORGOTTEN = 0.002
 class Difference:
     """One difference; `before` and `after` are what was usual and what is, where there is such. For a rename, whether
     it is `certain`, and how far ahead of any other; of a changed type, whether it is only that values are `rescaled` or
-    swapped, as content.py finds out, and whether that is certain.
+    swapped, as content.py finds out, whether that is certain, by which `factor`, and an `example` for people.
     """
 
     path: str
@@ -51,6 +51,8 @@ class Difference:
     margin: float | None = None
     certain: bool = True
     rescaled: bool = False
+    factor: float | None = None
+    example: str | None = None
 
 
 @frozen(kw_only=True)

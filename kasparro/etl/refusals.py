@@ -59,7 +59,7 @@ def of_drift(each: Difference, slice_name: str, name: str, *, keep: bool) -> Ref
     what = {
         DriftKind.MISSING: "is gone",
         DriftKind.RENAMED: f"is gone; it may be {each.renamed_to!r} now (confidence {each.confidence:.2f})",
-        DriftKind.TYPE_CHANGED: "has another type than before" if not each.rescaled else _OTHER.get(name, _RESCALED),
+        DriftKind.TYPE_CHANGED: "has another type than before" if not each.rescaled else _rescaled(each, name),
         DriftKind.NULL_JUMP: "is null far more often than before",
         DriftKind.ADDED: "was not there before",
     }[each.kind]
@@ -72,3 +72,13 @@ def of_drift(each: Difference, slice_name: str, name: str, *, keep: bool) -> Ref
         kind=each.kind,
         rescaled=each.rescaled,
     )
+
+
+def _rescaled(each: Difference, name: str) -> str:
+    what, how = _OTHER.get(name, _RESCALED), shown(each.factor, each.example)
+    return f"{what} ({how})" if how else what
+
+
+def shown(factor: float | None, example: str | None) -> str:
+    """How values changed, for people: `x100: bitcoin 1.07 -> 107`."""
+    return ": ".join(part for part in (f"x{factor:g}" if factor else None, example) if part)

@@ -117,15 +117,15 @@ def find(conn: Connection, source: str, items: Sequence[Normalised], earlier: Ea
     ]
 
 
-def find_names(conn: Connection, source: str, symbol_keys: Collection[str]) -> list[tuple[str, str]]:
-    """The symbols, folded, and names of the source's listings that have one of these symbols."""
+def find_names(conn: Connection, source: str, symbol_keys: Collection[str]) -> list[tuple[str, str, str]]:
+    """The symbols, folded, names and newest ids of the source's listings that have one of these symbols."""
     rows = conn.execute(
         """
-        select distinct symbol_key, name
+        select distinct on (symbol_key, name) symbol_key, name, external_id
         from listings
         where source = %(source)s
         and symbol_key = any(%(symbol_keys)s)
-        order by symbol_key, name
+        order by symbol_key, name, id desc
         """,
         {"source": source, "symbol_keys": list(symbol_keys)},
     )

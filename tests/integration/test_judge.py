@@ -105,12 +105,12 @@ def test_history_counts_when_a_rename_is_in_force(etl):
 @pytest.mark.parametrize(
     ("change", "metric"),
     [
-        ({"price": 7.0}, "price_move_pct"), ({"first": 90}, "new_listings"), ({"first": 90}, "vanished_listings"),
+        ({"price": 1.9}, "price_move_pct"), ({"first": 90}, "new_listings"), ({"first": 90}, "vanished_listings"),
         ({"count": 400}, "records"),
     ],
 )  # fmt: skip
 def test_what_came_went_and_moved_is_found_when_it_is_unusual(etl, change, metric):
-    """Prices in another currency, a list of other coins, or twice as many."""
+    """Prices of another day, a list of other coins, or twice as many."""
     number = clean_runs(etl)
     make_steady(etl)
     assert metric in found(etl.run(page(*coins(number, **change))))

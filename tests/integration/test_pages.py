@@ -63,6 +63,14 @@ def fill(api: fixtures.Api) -> None:
         """,
         {**values, "details": Jsonb({"before": {"share": 1, "null": 0, "types": {"number": 1}}, "fields": ["rank"]})},
     )
+    details = {"rescaled": True, "factor": 100, "example": "btc 1.07 -> 107", "fields": ["price_usd"]}
+    api.conn.execute(
+        """
+        insert into drifts (source, path, kind, action, details, first_run_id, last_run_id)
+        values ('coingecko', 'price', 'type_changed', 'quarantined', %(details)s, %(run_id)s, %(run_id)s)
+        """,
+        {**values, "details": Jsonb(details)},
+    )
     api.conn.execute(
         """
         with accepted as (
@@ -162,8 +170,9 @@ def test_dashboard_shows_every_part(browser: Browser, service: Service) -> None:
     assert "records: 0, usually about 2,000" in browser.text("#anomalies-rows")
     assert HOSTILE in browser.text("#drift-rows")
     assert "read as rank" in browser.text("#drift-rows")
+    assert "x100: btc 1.07 -> 107" in browser.text("#drift-rows")
     assert "was in 100 % of the records, number" in browser.text("#drift-rows")
-    assert browser.texts("#drift-rows .tag") == ["missing", "renamed", "in force"]
+    assert browser.texts("#drift-rows .tag") == ["values changed", "missing", "renamed", "in force"]
     assert HOSTILE in browser.text("#rejections-rows")
     assert "price_missing" not in browser.text("#rejections-rows")
     assert browser.texts("#rejections-rows .code") == ["schema_drift", "not_a_time", "bad_text"]

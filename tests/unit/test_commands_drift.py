@@ -48,3 +48,15 @@ def test_decision_says_what_follows_from_it(changes: dict[str, Any], status: str
     assert told.startswith(f"drift 7 is {status}: mine")
     assert said in told
     assert drift.said(given, status, is_due=True).endswith(". mine is due at once")
+
+
+def test_list_shows_by_what_values_changed() -> None:
+    """`type_changed` alone says nothing of a hundredfold; JSON that is read for a table has no floats."""
+    given = dict.fromkeys(("id", "source", "slice", "path", "renamed_to", *drift._KEYS)) | {"kind": "type_changed"}
+    for details, shown in (
+        ({"rescaled": True, "factor": "100.0", "example": "c9 1.07 -> 107"}, "x100: c9 1.07 -> 107"),
+        ({"rescaled": True, "factor": None, "example": "c0 a, A -> B, b"}, "c0 a, A -> B, b"),
+        ({}, None),
+    ):
+        row = dict(zip(drift._HEADERS, drift._row({**given, "details": details}), strict=True))
+        assert row["values"] == shown

@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from kasparro.etl import content, identify
-from kasparro.etl.content import Change
+from kasparro.etl.scales import Change, Finding
 from kasparro.model import KnownListing, Normalised, Quote, Rejection
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -78,16 +78,20 @@ def unproven(given: list[Normalised], times: content.Times = TIMES) -> set[str]:
     return {*content.unproven(pairs(given), FIELDS, times)}
 
 
-def changes(
+def findings(
     given: list[Normalised], *, known: dict[str, KnownListing] = KNOWN, whole: bool = True, **how: Any
-) -> dict[str, Change]:
+) -> dict[str, Finding]:
     """Of all that an API has, unless told otherwise; else of what a file has more."""
 
     def find_names(keys: Any) -> Any:
-        return [(each.symbol_key, each.name) for each in known.values() if each.symbol_key in keys]
+        return [(each.symbol_key, each.name, key) for key, each in known.items() if each.symbol_key in keys]
 
     read = content.Read(whole=whole, now=NOON if whole else None, **how)
     return content.changes(pairs(given, known), find_names, read)
+
+
+def changes(given: list[Normalised], **how: Any) -> dict[str, Change]:
+    return {name: each.change for name, each in findings(given, **how).items()}
 
 
 def other(given: list[Normalised], **how: Any) -> set[str]:
@@ -163,12 +167,44 @@ def test_prices_are_rescaled_when_they_are_off_coin_by_coin(factor: str, count: 
     assert other(items(count, price_usd=factor)) == {"price_usd"}
 
 
+def moved(factor: str, apart: str) -> list[Normalised]:
+    """A market that moved by this factor, each coin up to so many times further or less far."""
+    steps = (Decimal(1), Decimal(apart), 1 / Decimal(apart))
+    return [
+        item(key, price_usd=each.price_usd * Decimal(factor) * steps[number % 3])  # type: ignore[operator]
+        for number, (key, each) in enumerate(KNOWN.items())
+    ]
+
+
 @pytest.mark.parametrize(
-    "given", [items(), items(price_usd="0.15"), items(price_usd="9"), items(4, price_usd="1000"), []]
-)
+    "given", [items(), moved("0.15", "1.3"), moved("7", "1.3"), moved("0.5", "1.1"), items(price_usd="1.9"),
+              items(9, price_usd="9"), items(4, price_usd="1000"), []]
+)  # fmt: skip
 def test_prices_are_not_rescaled_when_a_market_moved_or_few_are_known(given: list[Normalised]) -> None:
     """After months of sleep, or when one coin went mad."""
     assert other(given) == set()
+
+
+@pytest.mark.parametrize("factor", ["7.1", "2.1", "0.4", "0.12"])
+def test_prices_are_rescaled_when_all_coins_have_one_factor(factor: str) -> None:
+    """Yuan, however long the source slept: a market moves coins apart, if only by some percent."""
+    assert other(moved(factor, "1.02")) == {"price_usd"}
+    assert other(moved(factor, "1.02")[:10]) == {"price_usd"}
+    assert other(moved(factor, "1.15")) == set()
+    assert other(moved(factor, "1.02"), whole=False) == set()
+
+
+def test_finding_shows_by_what_values_changed_and_an_example() -> None:
+    """The coin in the middle of those that changed; for texts, ids and times the first one."""
+    found = findings(market(40, 13, "1000"))["price_usd"]
+    assert (found.factor, found.example) == (1000, "id6 1000 -> 1000000")
+    assert findings(items(price_usd="0.01"))["price_usd"].factor == 0.01
+    assert findings(items())["price_usd"] == Finding(change=Change.NONE)
+    assert findings(named(symbol="Coin {}", name="C{}"))["symbol"].example == "id0 c0, Coin 0 -> Coin 0, C0"
+    assert findings(named(external_id="{}"))["external_id"].example == "C0, Coin 0: id0 -> 0"
+    assert findings(market(10, 0, "1", days=365))["observed_at"].example == "id0 2027-01-02 12:00"
+    earlier = findings(market(10, 0, "1", days=-1))["observed_at"]
+    assert earlier.example == "id0 2026-01-02 12:00 -> 2026-01-01 12:00"
 
 
 def test_two_fields_are_rescaled_when_they_changed_places() -> None:
@@ -228,7 +264,8 @@ def test_records_stay_out_until_values_are_as_before_or_accepted(
     price: Change | None, accepted: bool, undecided: set[str], out: bool
 ) -> None:
     """By a map that was mended, or because a person says so; of all fields that somebody has to decide about."""
-    found = {"symbol": Change.CERTAIN} | ({"price_usd": price} if price is not None else {})
+    given = {"symbol": Change.CERTAIN} | ({"price_usd": price} if price is not None else {})
+    found = {name: Finding(change=change) for name, change in given.items()}
     assert content.stays_out(found, {"price_usd"}, undecided, accepted=accepted) is out
 
 

@@ -44,10 +44,10 @@ export async function refreshDrift() {
   setText(find("drift-more"), `The newest ${count(NEWEST)}; /drift has all.`);
   setNote("drift", shown.length ? null : "The fields of every source are what they were.");
   fillRows(find("drift-rows"), shown, (one) => one.id, (one) => [
-    { text: one.kind.replace("_", " "), status: drifted(one), class: "tag" },
+    { text: one.details.rescaled ? "values changed" : one.kind.replace("_", " "), status: drifted(one), class: "tag" },
     one.source,
     fieldOf(one),
-    seen(one.details),
+    valuesOf(one.details) || seen(one.details),
     [
       { text: one.status === "open" ? one.action : one.status, class: "main" },
       ...(one.in_force ? [{ text: "in force", status: "ok", class: "tag" }] : []),
@@ -68,6 +68,9 @@ function fieldOf({ path, renamed_to: to, details: { fields = [] } }) {
 
 const share = (number) => percent(number * 100, { digits: 0 });
 const types = (profile) => Object.keys(profile.types ?? {}).join(" or ");
+
+// By which factor values changed, and an example of it.
+const valuesOf = ({ factor, example }) => [factor ? `x${factor}` : "", example].filter(Boolean).join(": ");
 
 // How the field was and is: how often it is there, how often null, of which type.
 function seen({ before, after }) {
