@@ -51,7 +51,7 @@ _ONLY_IN_PAIRS = frozenset({"try", "rub", "ron", "php", "cop", "sar"})
 _NO_CURRENCIES = frozenset({"all", "top"})
 # A whole date, with the same sign, or none, between its parts.
 _DATE = re.compile(r"(?<![0-9])20[0-9]{2}([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12][0-9]|3[01])(?![0-9])")
-# Folders above a file, at most, whose names say something of it.
+# Folders above a file that say something of it, at most, where its path is a whole one: further up stand people.
 _FOLDERS = 3
 # Characters of a line that a message shows.
 _SHOWN = 60
@@ -217,7 +217,8 @@ def priced_in(path: PurePath, *, listed: bool = False) -> Iterator[tuple[str, tu
     Where rows say which coins a file is of, BTC_ETH may be `listed` in its name. A folder says only what is a currency
     and hardly anything else: mnt is no tugrik.
     """
-    for level, name in enumerate((path.name, *path.parent.parts[: -_FOLDERS - 1 : -1])):
+    folders = path.parent.parts[-_FOLDERS if path.is_absolute() else 0 :]
+    for level, name in enumerate((path.name, *reversed(folders))):
         stem, tokens = _parts(name) if not level else (name, re.findall(r"[A-Za-z0-9]+", name))
         found = tuple(_priced(stem, _pairs(stem, tokens), listed=listed))
         if level:

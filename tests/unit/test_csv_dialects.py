@@ -256,7 +256,7 @@ IN_EUROS = [
     ("BTCUSDT.csv", "price", 'currency = { value = "USD", accept = ["USDT"] }', None),
     ("USDT_BTC.csv", "price", "", "USDT"),
     ("EUR/BTC.csv", "price", 'currency = { value = "USD" }', "EUR"),
-    ("TRY/2024/BTC.csv", "price", "", "TRY"),
+    ("TRY/2024/01/day/BTC.csv", "price", "", "TRY"),
     ("ETH-BTC/2024.csv", "price", "", "BTC"),
     ("EUR/BTC-USD.csv", "price", "", None),
     ("try/mnt/europe/btc.csv", "price", 'currency = { value = "USD" }', None),
