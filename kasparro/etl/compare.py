@@ -144,16 +144,19 @@ class Watch:
             doubted=frozenset(since),
             held=frozenset(name for name, one in since.items() if one.held and one in known.open) - self._as_before,
         )
+        files = [self._slice] if self._source.kind is Kind.CSV_FILES else []
         found: dict[str, Finding] = {}
         for before in {None, *since.values()}:
-            changes = content.changes(self._pairs(page, self.normalise, before), self._past.find_names, read)
+            pairs = self._pairs(page, self.normalise, before, files)
+            changes = content.changes(pairs, self._past.find_names, read)
             found |= {name: finding for name, finding in changes.items() if since.get(name) is before}
         return found
 
-    def _pairs(self, page: Page, read: Normaliser, before: OpenDrift | None = None) -> list[content.Pair]:
+    def _pairs(
+        self, page: Page, read: Normaliser, before: OpenDrift | None = None, files: Sequence[str] = ()
+    ) -> list[content.Pair]:
         """A sample of the page's records, each with what is known of its listing."""
         items = [read(record, page.constants) for record in profile.sample(page.records)]
-        files = [self._slice] if self._source.kind is Kind.CSV_FILES else []
         earlier = content.earlier(self._job.run.id, whole=self._source.reads_all, drift=before, files=files)
         return list(zip(items, self._past.find_listings(items, earlier), strict=True))
 
