@@ -249,6 +249,12 @@ def _priced(text: str, pairs: Set[tuple[str, str]], *, listed: bool = False) -> 
                 yield from (plain, before.casefold()) if reverse else (plain,)
 
 
+def currencies_beside(text: str) -> list[str]:
+    """The currencies, but for the dollar, and coins that a column's name says beside the coin that it is of."""
+    words = re.findall(r"[^\W_]+", text.casefold())
+    return [*currencies.foreign(text), *(word for word in words if word in _QUOTES | currencies.STABLE)]
+
+
 def _is_priced(before: str, word: str) -> bool:
     """Whether one word says that prices are in the other, as in `ETH in BTC`."""
     plain = word.casefold()

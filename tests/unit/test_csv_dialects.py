@@ -293,6 +293,23 @@ def test_file_is_an_error_when_its_name_says_another_currency(shown, tmp_path, n
     assert (caught.value.code, "value =" in caught.value.message) == ("wrong_currency", False)
 
 
+@pytest.mark.parametrize(
+    ("ending", "said"), [("_eur", "EUR"), ("BTC", "BTC"), ("-USDT", "USDT"), ("_usd", ""), ("", "")]
+)
+def test_wide_file_is_an_error_when_its_columns_say_another_currency(shown, ending, said):
+    """Beside the coin that each of them is of: no constant makes dollars of that."""
+    wide = f"wide = {{ columns = '(?P<coin>DOGE|EUR){ending}', value = 'price' }}"
+    changes = {"files": wide, "replace": WIDE_COINS, "fields": 'currency = { value = "USD" }'}
+    content = f"date,DOGE{ending},EUR{ending}\n2026-01-01,1,2\n"
+    if not said:
+        assert shown(content, **changes) == ["1", "2"]
+        return
+    with pytest.raises(SliceError, match=f"the column 'DOGE{ending}' says {said}"):
+        shown(content, **changes)
+    accepting = changes | {"fields": f'currency = {{ value = "USD", accept = ["{said}"] }}'}
+    assert shown(content, **accepting) == ["1", "2"]
+
+
 def test_currency_in_a_name_is_no_dollar_when_the_pattern_cuts_it_short(shown):
     """USD is the beginning of USDT."""
     changes = {"files": "name_pattern = '(?P<quote>USD|EUR)'", "fields": 'currency = "quote"'}

@@ -3,7 +3,7 @@
 What a column of the file says is not looked at here: it counts row by row.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import PurePath
 
 from kasparro.errors import SliceError
@@ -70,17 +70,30 @@ def _other_currency(
     prices, given = columns & set(fields["price_usd"].paths), _given(currency, constants)
     if columns & set(currency.paths) or (given and given.casefold() not in number_text.DOLLARS):
         return None
+    accepted = {code for word in currency.accept for code in (word.casefold(), *currencies.named(word))}
     if layout.spread and layout.value in prices:
         prices = {layout.columns[number] for number in layout.spread}
+        if foreign := _of_spread(layout, accepted):
+            return foreign
     if not prices or all("usd" in currencies.named(each) for each in prices):
         return None
     # What is priced in a coin is not that coin; and a code by itself, such as MNT, may be a coin's.
     mine = {tickers.coin(each) for each in (_given(symbol, constants), *symbol.accept)}
     doubtful = currencies.CODES - currencies.MAJOR if not pairs.file_name(path).symbol else frozenset()
-    accepted = {code for word in currency.accept for code in (word.casefold(), *currencies.named(word))}
     for where, words in pairs.priced_in(path, listed=not columns.isdisjoint(symbol.paths)):
         if found := [each for each in words if each not in doubtful and tickers.coin(each) not in mine]:
             return (where, found[-1].upper()) if found[-1] not in {"usd", *accepted} else None
+    return None
+
+
+def _of_spread(layout: Layout, accepted: Set[str]) -> tuple[str, str] | None:
+    """The first column of a wide file that says another currency beside its coin, and which."""
+    for number, added in layout.spread.items():
+        rest = name = layout.columns[number]
+        for word in added.values():
+            rest = rest.replace(word, " ", 1)
+        if added and (found := [word for word in pairs.currencies_beside(rest) if word not in accepted]):
+            return f"the column {name!r}", found[-1].upper()
     return None
 
 
