@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from psycopg import sql
+
 from kasparro.model import Listing, Match, MatchListing
 from kasparro.store.db import Connection
 
@@ -56,7 +58,7 @@ def rename_settled(conn: Connection, *, source: str, ceiling: datetime) -> None:
     Also where these contradict others: also_said remembers them, as latest_quotes does others, and staged ones that are
     replayed are rejected by now. Future-dated ones do not count.
     """
-    conn.execute(
+    query = sql.SQL(
         """
         with newest as (
             select distinct on (listing_id) listing_id, observed_at, said_at, symbol, name, symbol_key
@@ -66,10 +68,12 @@ def rename_settled(conn: Connection, *, source: str, ceiling: datetime) -> None:
                 where wins
                 and not yields
                 union all
-                select l.id, b.observed_at, r.last_seen_at, b.symbol, b.name, b.symbol_key
+                select
+                    (select id from listings where source = %(source)s and external_id = b.external_id),
+                    b.observed_at,
+                    {seen_b},
+                    b.symbol, b.name, b.symbol_key
                 from batch b
-                join listings l on l.source = %(source)s and l.external_id = b.external_id
-                join raw_records r on r.source = %(source)s and r.content_hash = b.content_hash
                 where b.code = 'ambiguous_key'
             ) s
             where observed_at <= %(ceiling)s
@@ -84,17 +88,15 @@ def rename_settled(conn: Connection, *, source: str, ceiling: datetime) -> None:
                 select
                 from latest_quotes t
                 join quotes q on q.listing_id = t.listing_id and q.observed_at = t.observed_at
-                left join raw_records r on r.source = %(source)s and r.content_hash = q.content_hash
                 where t.listing_id = n.listing_id
-                and (t.observed_at, coalesce(r.last_seen_at, q.ingested_at)) > (n.observed_at, n.said_at)
+                and (t.observed_at, coalesce({seen_q}, q.ingested_at)) > (n.observed_at, n.said_at)
             )
             and not exists (
                 select
                 from also_said x
-                left join raw_records r on r.source = %(source)s and r.content_hash = x.content_hash
                 where x.listing_id = n.listing_id
                 and x.observed_at <= %(ceiling)s
-                and (x.observed_at, coalesce(r.last_seen_at, x.said_at)) > (n.observed_at, n.said_at)
+                and (x.observed_at, coalesce({seen_x}, x.said_at)) > (n.observed_at, n.said_at)
             )
         ),
         noted as (
@@ -109,9 +111,16 @@ def rename_settled(conn: Connection, *, source: str, ceiling: datetime) -> None:
         set symbol = c.symbol, name = c.name, symbol_key = c.symbol_key
         from changed c
         where l.id = c.listing_id
-        """,
-        {"source": source, "ceiling": ceiling},
-    )
+        """
+    ).format(seen_b=_seen("b"), seen_q=_seen("q"), seen_x=_seen("x"))
+    conn.execute(query, {"source": source, "ceiling": ceiling})
+
+
+def _seen(alias: str) -> sql.Composed:
+    """When the record of a row was last seen, found by an index before there are statistics, too."""
+    return sql.SQL(
+        "(select last_seen_at from raw_records where source = %(source)s and content_hash = {}.content_hash)"
+    ).format(sql.Identifier(alias))
 
 
 def list_top(conn: Connection, source: str, *, limit: int | None) -> list[Listing]:
