@@ -128,6 +128,8 @@ def load(conn: Connection, origin: Origin, *, again: bool, around_raw: Callable[
         also_said.note_settled(conn, teller)
     quote_writes.move_latest(conn, origin.source, ceiling=origin.ceiling)
     rejections.upsert_staged(conn, source=origin.source, run_id=origin.run_id)
+    if again:
+        rejections.resolve_read_again(conn, source=origin.source, slice_name=origin.slice)
     return evolve(_count(conn, origin, raw_inserted), removed=removed)
 
 
@@ -156,7 +158,8 @@ def reload(conn: Connection, origin: Origin) -> Counts:
     """Move a staged batch of records whose raw records are kept already into the other tables; see replays.
 
     They must be staged in the order of last_seen_at. A quote of a record that was seen later stays as it is, and the
-    record counts as a duplicate. Where files say something else than they did, they are to be read anew.
+    record counts as a duplicate. Where files say something else than they did, they are to be read anew: not where what
+    gave no quote gives one that nothing else is said of.
     """
     listings.insert_staged(conn, source=origin.source)
     renewed: list[Gone] = []
@@ -171,14 +174,14 @@ def reload(conn: Connection, origin: Origin) -> Counts:
     if origin.file is not None:
         unended.note_replayed(conn, source=origin.source)
         resolved = ambiguous.resolve_staged(conn, source=origin.source)
+    is_moved = origin.file is not None and bool(renewed or resolved or settled.has_changed(conn, origin.source))
     if renewed:
         quote_writes.withdraw(conn, renewed, run_id=origin.run_id, ceiling=origin.ceiling)
     quote_writes.move_latest(conn, origin.source, ceiling=origin.ceiling)
-    resolved += rejections.upsert_staged(conn, source=origin.source, run_id=origin.run_id)
-    counts = _count(conn, origin, 0)
-    if origin.file is not None and (renewed or resolved or counts.inserted or counts.updated):
+    rejections.upsert_staged(conn, source=origin.source, run_id=origin.run_id)
+    if is_moved:
         checkpoints.reread_files(conn, origin.source)
-    return counts
+    return _count(conn, origin, 0)
 
 
 def remove(conn: Connection, origin: Origin, stale: Sequence[Gone]) -> Counts:

@@ -52,6 +52,26 @@ def upsert_staged(conn: Connection, *, source: str, run_id: int, drift_id: int |
     return resolved
 
 
+def resolve_read_again(conn: Connection, *, source: str, slice_name: str) -> None:
+    """Of records that are staged because their file is read again: what was kept of them under other ids is settled."""
+    conn.execute(
+        """
+        update rejections j
+        set resolved_at = now()
+        from raw_records r
+        join batch b on b.payload::text = r.payload::text
+        where j.source = %(source)s
+        and j.slice = %(slice)s
+        and j.resolved_at is null
+        and r.source = %(source)s
+        and r.content_hash = j.content_hash
+        and r.slice = %(slice)s
+        and not exists (select from batch o where o.content_hash = j.content_hash)
+        """,
+        {"source": source, "slice": slice_name},
+    )
+
+
 def _resolve_staged(conn: Connection, *, source: str) -> int:
     """A rejection is open until its record, or the listing of one that is expected, says something else."""
     (any_open,) = db.one(

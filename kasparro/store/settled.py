@@ -3,7 +3,7 @@
 from attrs import frozen
 from psycopg import sql
 
-from kasparro.store import also_said
+from kasparro.store import also_said, db
 from kasparro.store.also_said import Teller
 from kasparro.store.db import Connection
 
@@ -155,3 +155,36 @@ def create(conn: Connection, source: str, settling: Settling, *, teller: Teller 
         yields=settling.yields,
     )
     conn.execute(query, {"version": None, **(teller.params if teller is not None else {}), "source": source})
+
+
+def has_changed(conn: Connection, source: str) -> bool:
+    """Whether the settled batch changes quotes, apart from records that were rejected and are alone for their keys."""
+    (changed,) = db.one(
+        conn.execute(
+            """
+            select exists (
+                select
+                from (
+                    select
+                        s.wins, s.outcome,
+                        count(*) over (partition by s.listing_id, s.observed_at) as rows_of_key,
+                        exists (
+                            select
+                            from rejections j
+                            where j.source = %(source)s
+                            and j.content_hash = s.content_hash
+                            and j.code <> 'ambiguous_key'
+                            and j.resolved_at is null
+                        ) as is_mended
+                    from settled s
+                ) s
+                where case
+                    when s.is_mended then not s.wins or s.outcome <> 'inserted' or s.rows_of_key > 1
+                    else s.wins and s.outcome <> 'unchanged'
+                end
+            )
+            """,
+            {"source": source},
+        )
+    )
+    return bool(changed)

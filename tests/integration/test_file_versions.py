@@ -302,6 +302,16 @@ def test_listing_keeps_its_name_when_rows_that_say_the_same_are_replayed(world, 
     assert world.etl.rows("select name from listings") == [("f",)]
 
 
+def test_record_is_rejected_once_when_a_replay_gave_it_another_id(world):
+    """And its file was read anew: the id is part of what a record is kept by."""
+    world.write({"a": [AX, row("B", "x", "y")]})
+    world.etl.run(of=world.source())
+    world.fields = MENDED
+    assert world.replay(rejected=False)
+    world.etl.run(of=world.source())
+    assert world.etl.rows("select external_id from rejections where resolved_at is null") == [("B:y",)]
+
+
 def test_listing_is_called_the_same_when_rows_that_contradict_each_other_are_replayed(world):
     """Rejected or not, the last one that was read counts; what the mended map makes of it, too."""
     world.fields = {"name": FieldMap(paths=("note",), type="text")}
