@@ -88,6 +88,11 @@ class Rule:
         """Every file that is still as it was is read anew by the next run."""
         self._known = {name: evolve(known, reread=True) for name, known in self._known.items()}
 
+    @property
+    def rereads(self) -> bool:
+        """Whether any file is to be read anew."""
+        return any(known.reread for known in self._known.values())
+
     def _say(self, said: dict[str, Said], version: int, lines: str, places: dict[str, int] | None = None) -> None:
         for line in lines.splitlines():
             symbol, _, note, _, price = line.split(",")

@@ -167,7 +167,9 @@ def test_tables_are_what_the_rule_says_when_files_change_in_any_way(world, steps
     world.rule, world.fields = Rule(rejects=rejects), {}
     for step in steps:
         change(world.folder, step)
-        world.run(batch_records=step["batch_records"], cut=step["cut"])
+        # In the middle of a reading of the same again, contradictions of a file are found only as far as it was read.
+        cut = None if world.rule.rereads else step["cut"]
+        world.run(batch_records=step["batch_records"], cut=cut)
         world.check()
         if step["replay"] is not None:
             assert not world.replay(rejected=step["replay"])
