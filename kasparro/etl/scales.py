@@ -20,7 +20,8 @@ _SCALE = 1.0
 # on a person is asked: cents are more likely than a coin that lost 97 %, or was redenominated, between two files.
 _SCALE_OF_FILES = 1.5
 # So many listings have one factor, and no market's, when the middle one is more than twofold, and half of them are off
-# it by so small a share of its powers of ten; or by a larger one, where the field is under dispute for a while.
+# it by so small a share of its powers of ten. Where the field is under dispute for a while, fewer of them may have
+# moved further apart since.
 _LISTINGS_OF_FACTOR, _FACTOR, _SPREAD, _SPREAD_IN_DISPUTE = 10, 0.301, 0.05, 0.2
 
 
@@ -92,7 +93,7 @@ def _have_one_factor(moves: Sequence[Move], *, doubted: bool) -> bool:
     middle = median(each.powers for each in moves)
     spread = median(abs(each.powers - middle) for each in moves)
     most = (_SPREAD_IN_DISPUTE if doubted else _SPREAD) * abs(middle)
-    return len(moves) >= _LISTINGS_OF_FACTOR and abs(middle) > _FACTOR and spread <= most
+    return (doubted or len(moves) >= _LISTINGS_OF_FACTOR) and abs(middle) > _FACTOR and spread <= most
 
 
 def _part_moved(moves: Sequence[Move], *, swings: bool, doubted: bool) -> Change:
