@@ -62,7 +62,8 @@ class _Part:
     days: float
 
 
-# Some coins of a market lose all they are worth within a month, or go up tenfold in two days, but not so many.
+# Some coins of a market lose all they are worth within a month, but not so many; new ones do within two days, but each
+# by another factor.
 _PARTS = (
     _Part(change=Change.CERTAIN, share=0.2, powers=1.5, days=30),
     _Part(change=Change.DOUBTFUL, share=0.05, powers=1.0, days=2),
@@ -77,7 +78,8 @@ def judge(moves: Sequence[Move], *, whole: bool, swings: bool, doubted: bool) ->
     """
     off = abs(median(each.powers for each in moves)) if swings else median(abs(each.powers) for each in moves)
     certain, doubtful = (_SCALE, math.inf) if whole else (_SCALE_OF_FILES, _SCALE)
-    if off > certain or (whole and _have_one_factor(moves, doubted=doubted)):
+    are_enough = doubted or len(moves) >= _LISTINGS_OF_FACTOR
+    if off > certain or (whole and are_enough and _have_one_factor(moves, doubted=doubted)):
         change = Change.CERTAIN
     else:
         change = _part_moved(moves, swings=swings, doubted=doubted)
@@ -93,7 +95,7 @@ def _have_one_factor(moves: Sequence[Move], *, doubted: bool) -> bool:
     middle = median(each.powers for each in moves)
     spread = median(abs(each.powers - middle) for each in moves)
     most = (_SPREAD_IN_DISPUTE if doubted else _SPREAD) * abs(middle)
-    return (doubted or len(moves) >= _LISTINGS_OF_FACTOR) and abs(middle) > _FACTOR and spread <= most
+    return abs(middle) > _FACTOR and spread <= most
 
 
 def _part_moved(moves: Sequence[Move], *, swings: bool, doubted: bool) -> Change:
@@ -103,6 +105,9 @@ def _part_moved(moves: Sequence[Move], *, swings: bool, doubted: bool) -> Change
         up = {each.external_id for each in near if each.powers > part.powers}
         down = {each.external_id for each in near if each.powers < -part.powers}
         off = abs(len(up) - len(down)) if swings else len(up | down)
-        if off >= max(LISTINGS, part.share * len({each.external_id for each in near})):
-            return Change.NONE if swings and part.change is Change.DOUBTFUL else part.change
+        if off < max(LISTINGS, part.share * len({each.external_id for each in near})):
+            continue
+        far = [each for each in near if abs(each.powers) > part.powers]
+        if part.change is Change.CERTAIN or (not swings and _have_one_factor(far, doubted=doubted)):
+            return part.change
     return Change.NONE

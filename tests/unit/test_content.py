@@ -289,6 +289,8 @@ MARKETS = [
     (market(40, 13, "1000"), Change.CERTAIN), (market(40, 8, "0.01"), Change.CERTAIN),
     (market(15, 5, "100"), Change.CERTAIN), (market(40, 8, "100", days=29), Change.CERTAIN),
     (market(40, 7, "1000"), Change.DOUBTFUL), (market(40, 5, "12", days=1), Change.DOUBTFUL),
+    # New coins lose all within a day, each at its own pace.
+    ([*(market(40, number, f"0.0{7 - number}")[number - 1] for number in range(1, 7)), *items(40)[6:]], Change.NONE),
     # Volatile: a third of all lose nine tenths, or win as much, within a day; one is in ten lost all within a month.
     (market(40, 13, "0.1"), Change.NONE), (market(40, 19, "9.5"), Change.NONE),
     (market(40, 7, "0.001", days=20), Change.NONE), (market(40, 19, "0.02", days=90), Change.NONE),
