@@ -173,7 +173,13 @@ def _dated(pairs: Sequence[Pair], read: Read) -> dict[str, Finding]:
     dated = [(item, item.quote.observed_at, before) for item, before in pairs if item.quote]
     if read.now is None or len(dated) < (1 if "observed_at" in read.doubted else LISTINGS):
         return {}
-    ahead = [f"{item.external_id} {at:%Y-%m-%d %H:%M}" for item, at, _ in dated if at > read.now + _AHEAD]
+    until = read.now + _AHEAD
+    ahead = [
+        f"{item.external_id} {at:%Y-%m-%d %H:%M}"
+        for item, at, before in dated
+        # What was accepted once is known to lie there.
+        if at > until and not (before and before.valued_at and before.valued_at > until)
+    ]
     behind = [
         f"{item.external_id} {before.observed_at:%Y-%m-%d %H:%M} -> {at:%Y-%m-%d %H:%M}"
         for item, at, before in dated

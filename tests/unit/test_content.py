@@ -328,6 +328,8 @@ def test_times_are_others_when_most_lie_ahead_of_now(late: int, days: int, chang
     given = market(10, 0, "1", days=days)[:late] + items(10)[late:]
     assert changes(given)["observed_at"] is change
     assert "observed_at" not in changes(given, whole=False)
+    known = {key: evolve(each, valued_at=NOON + timedelta(days=days)) for key, each in KNOWN.items()}
+    assert changes(given, known=known)["observed_at"] is (Change.NONE if days > 1 else change)
 
 
 @pytest.mark.parametrize(("minutes", "change"), [(20, Change.NONE), (30, Change.DOUBTFUL), (-600, Change.NONE)])
