@@ -95,8 +95,9 @@ def stage(conn: Connection, items: Sequence[Normalised], *, midway: Callable[[],
         ) as copy,
     ):
         half = len(items) // 2
-        for seq, item in enumerate(items):
-            if seq == half:
+        # From 1 on: what was taken back before them in their transaction was seen earlier than the first of them.
+        for seq, item in enumerate(items, 1):
+            if seq == half + 1:
                 midway()
             copy.write_row(_row(seq, item))
 
