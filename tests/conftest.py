@@ -41,8 +41,9 @@ MEMORY = Path("/dev/shm")
 LEAST_FREE_BYTES = 2 * 1024**3
 
 
-# How long an example takes is the machine's affair, not the code's: it may be busy.
-hypothesis.settings.register_profile("patient", deadline=None)
+# How long an example takes is the machine's affair, not the code's: it may be busy. The examples are the same in every
+# run, but where their number is given, to look for others.
+hypothesis.settings.register_profile("patient", deadline=None, derandomize="KASPARRO_EXAMPLES" not in os.environ)
 hypothesis.settings.load_profile("patient")
 
 
