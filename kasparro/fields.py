@@ -1,8 +1,9 @@
-"""The values about fields that every layer speaks: how they drift, what they usually are, what was renamed, and why
-a record's give no quote."""
+"""The values about fields that every layer speaks: how they drift, what they usually are, what was renamed, why
+a record's give no quote, and what of a listing is known that they are compared with."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -123,3 +124,31 @@ class FieldNotes:
         if not (found or resolved or learned):
             return None
         return evolve(self, found=found, resolved=resolved, learned=learned)
+
+
+@frozen(kw_only=True)
+class Earlier:
+    """Which quotes records are compared with: those of runs before `run_id`, no further than `within` from them in time
+    and, for a drift that was seen before, none observed after `seen_at`; of the `files` that they are from, none. What
+    replays that began after `replayed_at` made of records counts as well: a map was mended.
+    """
+
+    run_id: int
+    within: timedelta
+    files: Sequence[str] = ()
+    seen_at: datetime | None = None
+    replayed_at: datetime | None = None
+
+
+@frozen(kw_only=True)
+class KnownListing:
+    """What was read of a listing before: when it was observed last, and what an earlier quote, near to one time, says
+    of `valued_at`; None for what it has not."""
+
+    symbol_key: str
+    name: str
+    observed_at: datetime | None = None
+    valued_at: datetime | None = None
+    price_usd: Decimal | None = None
+    market_cap_usd: Decimal | None = None
+    volume_24h_usd: Decimal | None = None

@@ -4,7 +4,7 @@ Nothing here does anything: the rules live in the stages and in the schema; thes
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -170,34 +170,6 @@ class Normalised:
     symbol_key: str | None
     quote: Quote | None
     rejection: Rejection | None
-
-
-@frozen(kw_only=True)
-class Earlier:
-    """Which quotes records are compared with: those of runs before `run_id`, no further than `within` from them in time
-    and, for a drift that was seen before, none observed after `seen_at`; of the `files` that they are from, none. What
-    replays that began after `replayed_at` made of records counts as well: a map was mended.
-    """
-
-    run_id: int
-    within: timedelta
-    files: Sequence[str] = ()
-    seen_at: datetime | None = None
-    replayed_at: datetime | None = None
-
-
-@frozen(kw_only=True)
-class KnownListing:
-    """What was read of a listing before: when it was observed last, and what an earlier quote, near to one time, says
-    of `valued_at`; None for what it has not."""
-
-    symbol_key: str
-    name: str
-    observed_at: datetime | None = None
-    valued_at: datetime | None = None
-    price_usd: Decimal | None = None
-    market_cap_usd: Decimal | None = None
-    volume_24h_usd: Decimal | None = None
 
 
 @frozen(kw_only=True)

@@ -16,8 +16,8 @@ from attrs import frozen
 
 from kasparro.etl import identify, scales
 from kasparro.etl.scales import LISTINGS, Change, Finding, Move
-from kasparro.fields import KnownFields, OpenDrift
-from kasparro.model import Earlier, KnownListing, Normalised
+from kasparro.fields import Earlier, KnownFields, KnownListing, OpenDrift
+from kasparro.model import Normalised
 
 # A record, and what is known of its listing; None where there is no such listing.
 Pair = tuple[Normalised, KnownListing | None]

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from kasparro.model import REPLAY, Earlier, KnownListing, Normalised
+from kasparro.fields import Earlier, KnownListing
+from kasparro.model import REPLAY, Normalised
 from kasparro.store.db import Connection
 
 # Quotes next to a time that may be of the record's own file, or loaded since a drift was seen, before another one is

@@ -18,7 +18,7 @@ from psycopg import Rollback
 from kasparro import errors
 from kasparro.etl import compare, content
 from kasparro.etl.normalise import compile_source
-from kasparro.model import KnownListing
+from kasparro.fields import KnownListing
 from kasparro.store import db, drift_decisions, drifts, known_fields
 
 # So many that all of their fields are compared, and so few that only the required ones are.

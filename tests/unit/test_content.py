@@ -9,7 +9,8 @@ from attrs import evolve
 
 from kasparro.etl import content, identify
 from kasparro.etl.scales import Change, Finding
-from kasparro.model import KnownListing, Normalised, Quote, Rejection
+from kasparro.fields import KnownListing
+from kasparro.model import Normalised, Quote, Rejection
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 TIMES = content.Times(lookback=timedelta(0), until=NOON + timedelta(minutes=65))
