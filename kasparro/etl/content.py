@@ -124,13 +124,21 @@ def changes(pairs: Sequence[Pair], find_names: FindNames, read: Read) -> dict[st
 
 
 def stays_out(
-    found: Mapping[str, Finding], fields: Collection[str], undecided: Collection[str], *, accepted: bool
+    found: Mapping[str, Finding],
+    fields: Collection[str],
+    undecided: Collection[str],
+    *,
+    accepted: bool,
+    rejected: bool = False,
 ) -> bool:
     """Whether records stay out that a drift of `fields` kept out, if this is how they changed.
 
     Not when these are as they were, by a map that was mended, or `accepted`; but for what is `undecided` beside it.
+    Of fields that a person `rejected` it is enough to be in doubt: what was only warned of was loaded.
     """
     others = {name for name, each in found.items() if each.change is Change.CERTAIN}
+    if rejected:
+        others |= {name for name in fields if name in found and found[name].change is not Change.NONE}
     if accepted:
         return not (others - {*fields}).isdisjoint(undecided)
     return not others.isdisjoint({*fields, *undecided}) or found.keys().isdisjoint(fields)

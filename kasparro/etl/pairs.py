@@ -5,7 +5,6 @@ Only what can be nothing else is a coin; but every currency counts, for prices i
 
 import re
 from collections.abc import Iterable, Iterator, Sequence, Set
-from functools import cache
 from itertools import pairwise
 from pathlib import PurePath
 
@@ -133,6 +132,14 @@ def coins(path: PurePath) -> frozenset[str]:
     return frozenset(tickers.coin(tickers.ticker(each.upper())) for each in found or words | _titles(stem))
 
 
+def mentions(path: PurePath) -> frozenset[str]:
+    """Every known coin that a file's name has in it, by itself or first in a pair."""
+    words = re.findall(r"[^\W_]+", tickers.with_symbols(_parts(path.name)[0].replace("_", " ")))
+    bases = [found[0] for found in map(pair, words) if found]
+    known = (tickers.ticker(each.upper()) if each.isupper() else each for each in (*words, *bases))
+    return frozenset(tickers.coin(each) for each in known if tickers.is_coin(each))
+
+
 def names(path: PurePath, word: str) -> bool:
     """Whether a file's name has this word, or these, in it."""
     beside = r"[^A-Za-z0-9]"
@@ -229,8 +236,7 @@ def priced_in(path: PurePath, *, listed: bool = False) -> Iterator[tuple[str, tu
 
 def _priced(text: str, pairs: Set[tuple[str, str]], *, listed: bool = False) -> Iterator[str]:
     """All that prices are said to be in, coins too, in order; the name of a coin such as USD Coin is no currency."""
-    for symbol, title in tickers.COINS.items():
-        text = _title(title).sub(f" {symbol} ", text) if title else text
+    text = tickers.with_symbols(text)
     words = ["", "", *re.findall(r"[^\W_]+", currencies.spelled(text.replace("_", " "))), ""]
     for beyond, before, word, behind in zip(words, words[1:], words[2:], words[3:], strict=False):
         plain = word.casefold()
@@ -286,9 +292,3 @@ def _pairs(stem: str, tokens: Sequence[str]) -> set[tuple[str, str]]:
 
 def _known(found: tuple[str, str] | None) -> bool:
     return found is not None and tickers.ticker(found[0].upper()) in tickers.COINS
-
-
-@cache
-def _title(title: str) -> re.Pattern[str]:
-    parts = r"[-_. ]".join(map(re.escape, title.split()))
-    return re.compile(rf"(?<![A-Za-z]){parts}(?![A-Za-z])", re.IGNORECASE)

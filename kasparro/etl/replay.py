@@ -84,7 +84,7 @@ class Replay:
             now = None if is_file else each.drift.first_seen_at
             read = content.Read(whole=job.source.reads_all, now=now, doubted=each.fields)
             changes = content.changes(pairs, past.find_names, read)
-            if content.stays_out(changes, each.fields, undecided, accepted=each.accepted):
+            if content.stays_out(changes, each.fields, undecided, accepted=each.accepted, rejected=each.rejected):
                 kept_out.append(each.drift.id)
                 logger.warning("records not replayed", extra={"drift_id": each.drift.id, "path": each.drift.path})
         return kept_out

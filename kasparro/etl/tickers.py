@@ -1,6 +1,7 @@
 """Which words are coins? Their symbols and names, those that are only so written, and those that are words, too."""
 
 import re
+from functools import cache
 
 # Symbols and names that are taken for a coin wherever they stand by themselves.
 COINS = {
@@ -45,3 +46,16 @@ def ticker(coin: str) -> str:
 def is_coin(word: str) -> bool:
     """Whether a word by itself is a known coin's."""
     return word in COINS or word.upper() in COINS.keys() - _WORDS
+
+
+def with_symbols(text: str) -> str:
+    """A text with the symbols of coins in the place of their names."""
+    for symbol, title in COINS.items():
+        text = _title(title).sub(f" {symbol} ", text) if title else text
+    return text
+
+
+@cache
+def _title(title: str) -> re.Pattern[str]:
+    parts = r"[-_. ]".join(map(re.escape, title.split()))
+    return re.compile(rf"(?<![A-Za-z]){parts}(?![A-Za-z])", re.IGNORECASE)

@@ -647,6 +647,19 @@ def test_other_kinds_are_seen_accepted_and_are_usual_then(etl):
         decide(etl, drift_decisions.accept, 9)
 
 
+def test_quotes_of_a_warned_drift_go_when_it_was_accepted_and_then_rejected(etl):
+    """Of a part of the market too small to be kept out: what was loaded with it is taken away by a replay of all."""
+    some = {"price": lambda coin: float(coin["price"]) * (1000 if coin["id"] in ("c0", "c1", "c2", "c3", "c4") else 1)}
+    etl.run(page(*spread(60)))
+    assert etl.run(page(*spread(60, hours=1, **some))).counts.inserted == 60
+    assert seen(etl) == [("type_changed", "price", None, "warned", "open")]
+    decide(etl, drift_decisions.accept)
+    decide(etl, drift_decisions.reject)
+    assert replay(etl, source(), raw=True).counts.removed == 60
+    assert etl.value("select count(*) from quotes") == 60
+    etl.replayable = False
+
+
 def test_only_a_rename_can_be_rejected_while_it_is_open(etl):
     """A field that is missing is either accepted, or back one day."""
     etl.run(page(*records(40)))

@@ -278,6 +278,14 @@ def test_records_stay_out_until_values_are_as_before_or_accepted(
     assert content.stays_out(found, {"price_usd"}, undecided, accepted=accepted) is out
 
 
+@pytest.mark.parametrize(("price", "out"), [(Change.DOUBTFUL, True), (Change.CERTAIN, True), (Change.NONE, False)])
+def test_records_that_were_only_warned_of_stay_out_when_a_person_rejects_them(price: Change, out: bool) -> None:
+    """They were loaded; a replay of everything takes their quotes away."""
+    found = {"price_usd": Finding(change=price)}
+    assert content.stays_out(found, {"price_usd"}, set(), accepted=False, rejected=True) is out
+    assert content.stays_out(found, {"price_usd"}, set(), accepted=False) is (price is Change.CERTAIN)
+
+
 def market(count: int, off: int, factor: str, *, days: float = 0, name: str = "price_usd") -> list[Normalised]:
     """So many coins, `off` of them so many times what they were, all of them so many days later."""
     told = items(count, **{name: factor})[:off] + items(count)[off:]

@@ -294,6 +294,26 @@ def test_file_is_an_error_when_its_name_says_another_currency(shown, tmp_path, n
 
 
 @pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ETH_in_BTC.csv", "BTC"), ("eth-vs-btc.csv", "BTC"), ("Ethereum in Bitcoin.csv", "BTC"), ("LTCBTC.csv", "BTC"),
+        ("btc.csv", None), ("to_btc.csv", None), ("BTC-USD.csv", None), ("bitcoin-history.csv", None),
+    ],
+)  # fmt: skip
+def test_file_is_an_error_when_another_coin_is_priced_in_that_of_the_map(shown, name, said):
+    """What ETH costs in BTC is no price of BTC."""
+    changes = {
+        "fields": 'currency = { value = "USD" }',
+        "replace": [('symbol = "symbol"', 'symbol = { value = "BTC" }')],
+    }
+    if said is None:
+        assert shown(TWO, name=name, **changes) == ["1.5", "2.5"]
+        return
+    with pytest.raises(SliceError, match=f"says ({said}, and no column|ETH|LTC)"):
+        shown(TWO, name=name, **changes)
+
+
+@pytest.mark.parametrize(
     ("ending", "said"), [("_eur", "EUR"), ("BTC", "BTC"), ("-USDT", "USDT"), ("_usd", ""), ("", "")]
 )
 def test_wide_file_is_an_error_when_its_columns_say_another_currency(shown, ending, said):

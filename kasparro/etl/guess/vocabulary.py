@@ -29,6 +29,7 @@ _PHRASES: Mapping[str, Mapping[int, str]] = {
         "precio de cierre|cloture|cours de cloture|prix de cloture|chiusura|prezzo di chiusura|slotkoers|closing|"
         "kurs zamkniecia|cena zamkniecia|stangningskurs|sluttkurs|close last|preco fechamento|precio cierre|"
         "cours cloture|closing value|"
+        "preco fecho|preco de fecho|zamkniecie|收盘|收盤|"
         "收盘价|收盤價|終値|종가|цена закрытия|закрытие|kapan\u0131ş|kapan\u0131ş fiyat\u0131",
         85: "last|last price|price last|kurs|ultimo|ultimo preco|ultimo precio|dernier|dernier cours|zuletzt|"
         "cours|koers|"
@@ -57,7 +58,7 @@ _PHRASES: Mapping[str, Mapping[int, str]] = {
     "symbol": {
         100: "symbol|ticker|coin symbol|ticker symbol|token symbol|asset symbol|symbole|simbolo|kurzel|symbool|sigla|"
         "代码|代碼|シンボル|심볼|символ|тикер|sembol",
-        70: "币种|銘柄|종목|"
+        70: "币种|銘柄|종목|ativo|activo|actif|cripto|security|underlying|"
         "asset|base asset|base currency|base|coin|crypto|token|code|asset code|criptomoeda|criptomoneda|"
         "kryptowahrung"
         "|cryptocurrency|kuerzel|crypto currency|coin code|moeda|moneda|monnaie|wahrung|waehrung",

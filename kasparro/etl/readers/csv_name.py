@@ -77,12 +77,14 @@ def _other_currency(
             return foreign
     if not prices or all("usd" in currencies.named(each) for each in prices):
         return None
-    # What is priced in a coin is not that coin; and a code by itself, such as MNT, may be a coin's.
+    # A coin is not priced in itself: another one in the name is. And a code by itself, such as MNT, may be a coin's.
     mine = {tickers.coin(each) for each in (_given(symbol, constants), *symbol.accept)}
+    own = mine if pairs.mentions(path) <= mine | {each.upper() for each in currencies.STABLE} else frozenset()
     doubtful = currencies.CODES - currencies.MAJOR if not pairs.file_name(path).symbol else frozenset()
     for where, words in pairs.priced_in(path, listed=not columns.isdisjoint(symbol.paths)):
-        if found := [each for each in words if each not in doubtful and tickers.coin(each) not in mine]:
-            return (where, found[-1].upper()) if found[-1] not in {"usd", *accepted} else None
+        if found := [each for each in words if each not in doubtful and tickers.coin(each) not in own]:
+            last = next((each for each in reversed(found) if tickers.coin(each) not in mine), found[-1])
+            return (where, last.upper()) if last not in {"usd", *accepted} else None
     return None
 
 
