@@ -1,9 +1,24 @@
 """Which drifts keep records out, and which are kept out for which? Those of an open rejection that names the drift."""
 
 from attrs import frozen
+from psycopg import sql
 
 from kasparro.fields import DriftKind, OpenDrift
 from kasparro.store.db import Connection
+
+# Whether a drift `d` keeps records out.
+KEEPS_OUT = sql.SQL(
+    """
+    exists (
+        select
+        from rejections j
+        where j.source = d.source
+        and j.code = 'schema_drift'
+        and j.resolved_at is null
+        and j.drift_id = d.id
+    )
+    """
+)
 
 
 @frozen(kw_only=True)
@@ -37,7 +52,7 @@ def find_newest(conn: Connection, source: str, *, path: str, kind: DriftKind, re
 
 def list_rescaled(conn: Connection, source: str) -> list[Held]:
     """The drifts for which records are kept out although they give quotes: their values are others than before."""
-    rows = conn.execute(
+    query = sql.SQL(
         """
         select
             id, path, kind, first_run_id, first_seen_at, details -> 'fields', status = 'accepted',
@@ -45,18 +60,11 @@ def list_rescaled(conn: Connection, source: str) -> list[Held]:
         from drifts d
         where source = %(source)s
         and (details ->> 'rescaled')::boolean
-        and exists (
-            select
-            from rejections j
-            where j.source = d.source
-            and j.code = 'schema_drift'
-            and j.resolved_at is null
-            and j.drift_id = d.id
-        )
+        and {keeps_out}
         order by id
-        """,
-        {"source": source},
-    )
+        """
+    ).format(keeps_out=KEEPS_OUT)
+    rows = conn.execute(query, {"source": source})
     return [
         Held(
             drift=OpenDrift(

@@ -9,7 +9,7 @@ from datetime import datetime
 from attrs import frozen
 from psycopg import sql
 
-from kasparro.store import db
+from kasparro.store import db, held_drifts
 from kasparro.store.db import Connection
 
 # The advisory locks of pruning, one a source: the ASCII codes of "prun", lest another program takes them by accident.
@@ -118,7 +118,7 @@ def delete_drifts(conn: Connection, source: str, *, before: datetime, limit: int
 
     What is read by a rename, or by none because somebody said so, stays; so does what keeps records out.
     """
-    return conn.execute(
+    query = sql.SQL(
         """
         delete from drifts
         where id in (
@@ -128,20 +128,13 @@ def delete_drifts(conn: Connection, source: str, *, before: datetime, limit: int
             and d.closed_at < %(before)s
             and not (d.kind = 'renamed' and d.status = 'rejected')
             and not exists (select from field_renames f where f.drift_id = d.id)
-            and not exists (
-                select
-                from rejections j
-                where j.source = d.source
-                and j.code = 'schema_drift'
-                and j.resolved_at is null
-                and j.drift_id = d.id
-            )
+            and not {keeps_out}
             order by d.id
             limit %(limit)s
         )
-        """,
-        {"source": source, "before": before, "limit": limit},
-    ).rowcount
+        """
+    ).format(keeps_out=held_drifts.KEEPS_OUT)
+    return conn.execute(query, {"source": source, "before": before, "limit": limit}).rowcount
 
 
 def list_old_runs(conn: Connection, *, keep: int) -> Sequence[OldRuns]:

@@ -3,6 +3,8 @@
 They stay with their asset beside the listing that has the new id: matching tells apart only what a source quotes twice.
 """
 
+from psycopg import sql
+
 from kasparro.store.db import Connection
 
 
@@ -11,36 +13,25 @@ def swap(conn: Connection, source: str, drift_id: int) -> None:
 
     Accepted, that is all there are, and what the source still calls so is quoted again; rejected, those with new ids.
     """
-    conn.execute(
-        """
-        with changed as (
-            update listings
-            set superseded_by = case when superseded_by is null then %(drift_id)s::bigint end
-            where source = %(source)s
-            and (superseded_by is null or superseded_by = %(drift_id)s)
-            returning symbol_key
-        )
-        insert into symbols_to_match (source, symbol_key)
-        select distinct %(source)s, symbol_key
-        from changed
-        order by symbol_key
-        on conflict (source, symbol_key) do update
-        set symbol_key = excluded.symbol_key
-        """,
-        {"source": source, "drift_id": drift_id},
-    )
+    by = sql.SQL("case when l.superseded_by is null then {drift_id}::bigint end").format(drift_id=drift_id)
+    _mark(conn, source, by=by, which=sql.SQL("(l.superseded_by is null or l.superseded_by = {})").format(drift_id))
 
 
 def take_back_settled(conn: Connection, *, source: str) -> None:
     """Those that the settled batch quotes are superseded no more."""
-    conn.execute(
+    settled = sql.SQL("l.superseded_by is not null and l.id = any(array(select listing_id from settled))")
+    _mark(conn, source, by=sql.SQL("null"), which=settled)
+
+
+def _mark(conn: Connection, source: str, *, by: sql.Composable, which: sql.Composable) -> None:
+    """Have `which` listings of a source superseded `by` that, and their symbols matched anew."""
+    query = sql.SQL(
         """
         with changed as (
             update listings l
-            set superseded_by = null
+            set superseded_by = {by}
             where l.source = %(source)s
-            and l.superseded_by is not null
-            and l.id = any(array(select listing_id from settled))
+            and {which}
             returning l.symbol_key
         )
         insert into symbols_to_match (source, symbol_key)
@@ -49,6 +40,6 @@ def take_back_settled(conn: Connection, *, source: str) -> None:
         order by symbol_key
         on conflict (source, symbol_key) do update
         set symbol_key = excluded.symbol_key
-        """,
-        {"source": source},
-    )
+        """
+    ).format(by=by, which=which)
+    conn.execute(query, {"source": source})
